@@ -1,0 +1,74 @@
+# Set-up needs Python 3.11 to 3.13, make and nothing else: every target that needs packages makes .venv by itself, and
+# makes it anew only when a lock changes.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup serve test check format coverage bench lock clean
+
+VENV := .venv
+BIN := $(VENV)/bin
+SUITABLE := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
+PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3; do \
+	if $$name -c '$(SUITABLE)' >/dev/null 2>&1; then echo $$name; break; fi; done)
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+BENCHMARKS := $(sort $(basename $(notdir $(filter-out benchmarks/_% benchmarks/corpus.py,$(wildcard benchmarks/*.py)))))
+CODE := application.py gunicorn.conf.py analyzer web benchmarks tests
+export PORT ?= 8000
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(VENV)/dev.stamp ## Make .venv with everything for tests, checks and benchmarks
+
+serve: $(VENV)/serve.stamp ## Run the service on PORT (default 8000), as in production
+	exec $(BIN)/gunicorn -c gunicorn.conf.py application:application
+
+test: $(VENV)/dev.stamp ## Run the whole test suite (ARGS="-k name" to choose)
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/dev.stamp ## Check format, lint and types, then run the tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest $(ARGS)
+
+format: $(VENV)/dev.stamp ## Format the code and mend what the linter can mend
+	$(BIN)/ruff check --fix --exit-zero --quiet .
+	$(BIN)/ruff format .
+
+coverage: $(VENV)/dev.stamp ## Run the tests and show the branches that no test takes
+	$(BIN)/python -m pytest --cov --cov-report=term-missing:skip-covered $(ARGS)
+
+bench: $(VENV)/dev.stamp ## Run one benchmark (BENCH=latency) or, without BENCH, all of them
+	@for name in $(or $(BENCH),$(BENCHMARKS)); do echo "== $$name"; $(BIN)/python -m benchmarks.$$name $(ARGS); done
+
+lock: | $(VENV)/python.stamp ## Write the locks anew from the requirements
+	rm -rf $(VENV)-lock && $(PYTHON) -m venv $(VENV)-lock
+	for name in requirements requirements-dev; do \
+		grep -v '^-[cr]' $$name.txt > $(VENV)-lock/wanted.txt; \
+		$(VENV)-lock/bin/python -m pip --disable-pip-version-check --quiet install -r $(VENV)-lock/wanted.txt; \
+		{ echo "# Exact versions, installed by make and bound to $$name.txt; CPython 3.11 to 3.13. Written by make lock: do not edit."; \
+		$(VENV)-lock/bin/python -m pip freeze --local; } > $(VENV)-lock/$$name.lock; \
+		mv $(VENV)-lock/$$name.lock $$name.lock; done
+	rm -rf $(VENV)-lock
+
+clean: ## Remove .venv, caches and benchmark results
+	rm -rf $(VENV) $(VENV)-lock .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage htmlcov benchmarks/results
+	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
+
+$(VENV)/python.stamp:
+	@if [ -z "$(PYTHON)" ] || ! $(PYTHON) -c '$(SUITABLE)'; then \
+		echo "Python 3.11, 3.12 or 3.13 is needed and was not found; install one, or name it: make PYTHON=/path/to/python3.11" >&2; \
+		exit 1; fi
+	$(PYTHON) -m venv --clear $(VENV)
+	touch $@
+
+$(VENV)/serve.stamp: requirements.lock | $(VENV)/python.stamp
+	$(PIP) install -r requirements.lock
+	touch $@
+
+$(VENV)/dev.stamp: requirements-dev.lock $(VENV)/serve.stamp
+	$(PIP) install -r requirements-dev.lock
+	touch $@
