@@ -1,0 +1,163 @@
+"""The analysis at a terminal: python -m analyzer PHOTO [--json] [--overlay OUT.png]."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import cv2
+
+from analyzer import overlay
+from analyzer.ensemble import Ensemble
+from analyzer.errors import AnalyzerError, BadPhoto
+from analyzer.pipeline import analyze_photo
+from analyzer.values import Finding, Report
+
+ANALYSED, FAILED, REFUSED, BAD_PHOTO = 0, 1, 2, 3
+EXITS = """\
+exit status:
+  0  the photo was analysed
+  1  a file cannot be read or written, or the command was wrong in itself
+  2  the photo was read, but cannot be analysed (no face, too dark, too blurred ...); the reason is printed
+  3  the file is not a picture that is taken
+
+The result is a cosmetic estimate, not a diagnosis. Nothing is sent anywhere or kept.
+"""
+BAR_WIDTH = 20  # characters for a score of 1
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit status."""
+    options = _parser().parse_args(arguments)
+    try:
+        report = analyze_photo(options.photo.read_bytes(), Ensemble())
+        print(
+            json.dumps(_plain(report), indent=2, allow_nan=False, default=float)
+            if options.json
+            else "\n".join(_lines(report))
+        )
+        if options.overlay is not None:
+            _save_overlay(report, options.overlay)
+    except OSError as error:
+        return _fail(f"{error.filename or options.photo}: {error.strerror or error}", FAILED)
+    except AnalyzerError as error:
+        status = BAD_PHOTO if isinstance(error, BadPhoto) else FAILED
+        return _fail(f"{options.photo}: {error.message} {error.hint} ({error.code})", status)
+    return ANALYSED if report.error_code is None else REFUSED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="python -m analyzer",
+        description="Analyse the skin of the face in one photo (JPEG, PNG, WebP, GIF or HEIC).",
+        epilog=EXITS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("photo", type=Path, metavar="PHOTO", help="picture file with one face, looking at the camera")
+    parser.add_argument("--json", action="store_true", help="print the whole report as JSON instead of a table")
+    parser.add_argument(
+        "--overlay", type=Path, metavar="OUT.png", help="also draw face, skin mask, regions and spots into this file"
+    )
+    return parser
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> Any:
+        """Leave with FAILED, since 2 means a refused photo here."""
+        self.print_usage(sys.stderr)
+        self.exit(FAILED, f"{self.prog}: {message}\n")
+
+
+def _lines(report: Report) -> Iterable[str]:
+    width, height = report.photo.original_size
+    yield f"Photo      {width} x {height} pixels, {report.photo.media_type}"
+    if report.error_code is not None:
+        yield f"Refused    {report.error_code}: {report.guidance.message}"
+        yield from (f"           - {suggestion}" for suggestion in report.guidance.suggestions)
+        return
+    if report.face is not None:
+        yield f"Face       confidence {report.face.confidence:.2f}, found by {report.face.method}"
+    yield from (f"Warning    {check.code}: {check.advice}" for check in report.checks if not check.passed)
+    if report.skin_tone is not None:
+        tone = report.skin_tone
+        yield (
+            f"Skin tone  ITA {tone.ita_deg:.0f} deg ({tone.ita_group}), Fitzpatrick {tone.fitzpatrick_estimate}, "
+            f"Monk {tone.monk_estimate}: estimates under this light"
+        )
+    yield ""
+    yield f"{'condition':<13} {'score':<{BAR_WIDTH + 5}} {'95 % interval':<14} {'severity':<9} {'certain':<8} found"
+    yield from (_row(finding) for finding in report.findings)
+    yield ""
+    if report.health_score is not None:
+        yield f"Skin health score {report.health_score:.0f} of 100"
+    yield report.summary
+    if not report.model.available:
+        yield f"Degraded: {report.model.reason}"
+    yield "A cosmetic estimate, not a diagnosis."
+
+
+def _row(finding: Finding) -> str:
+    if finding.score is None or finding.interval is None:
+        return f"{finding.name:<13} not measured: {finding.reason}"
+    low, high = finding.interval
+    bar = "#" * round(BAR_WIDTH * finding.score)
+    spots = f"{len(finding.lesions)} spots" if finding.lesions else ""
+    return (
+        f"{finding.name:<13} {finding.score:.2f} {bar:<{BAR_WIDTH}} {f'{low:.2f} to {high:.2f}':<14} "
+        f"{finding.severity:<9} {f'{finding.confidence:.0%}':<8} {spots}"
+    ).rstrip()
+
+
+def _plain(report: Report) -> dict[str, Any]:
+    """The report without its pictures, ready for JSON; boxes are in the pixels that `values` names."""
+    face = report.face
+    return {
+        "photo": {
+            "width": report.photo.original_size[0],
+            "height": report.photo.original_size[1],
+            "media_type": report.photo.media_type,
+        },
+        "error_code": report.error_code,
+        "guidance": asdict(report.guidance),
+        "face": None
+        if face is None
+        else {
+            "box": asdict(face.box.scaled(1 / report.photo.scale)),
+            "confidence": face.confidence,
+            "roll_deg": face.roll_deg,
+            "yaw_deg": face.yaw_deg,
+            "method": face.method,
+        },
+        "checks": [asdict(check) for check in report.checks],
+        "findings": [asdict(finding) for finding in report.findings],
+        "skin_tone": None if report.skin_tone is None else asdict(report.skin_tone),
+        "primary_condition": report.primary_condition,
+        "primary_concerns": report.primary_concerns,
+        "health_score": report.health_score,
+        "confidence": report.confidence,
+        "summary": report.summary,
+        "recommendations": asdict(report.recommendations),
+        "degraded_reason": report.model.reason,
+        "timings_ms": dict(report.timings_ms),
+    }
+
+
+def _save_overlay(report: Report, path: Path) -> None:
+    encoded, png = cv2.imencode(".png", overlay.draw(report)[..., ::-1])
+    if not encoded:
+        raise OSError(f"the overlay cannot be encoded for {path}")
+    path.write_bytes(png.tobytes())
+
+
+def _fail(message: str, status: int) -> int:
+    print(message, file=sys.stderr)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

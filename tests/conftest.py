@@ -1,0 +1,24 @@
+"""What all tests share: where the real pictures lie, and the skip when they are absent."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+SKIN_DATA = (ROOT / os.environ.get("SKIN_DATA", "../shared/data")).resolve()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    absent = pytest.mark.skip(reason="the real pictures are absent: set SKIN_DATA to their folder")
+    for item in items:
+        if item.get_closest_marker("data") and not SKIN_DATA.is_dir():
+            item.add_marker(absent)
+
+
+@pytest.fixture(scope="session")
+def skin_data() -> Path:
+    """Folder of the real pictures; use it in tests marked `data`."""
+    return SKIN_DATA
