@@ -1,0 +1,1 @@
+"""The domain: pictures in, findings out. Knows nothing of HTTP, of training or of TensorFlow."""

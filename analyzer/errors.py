@@ -1,0 +1,51 @@
+"""Named failures of the analyzer. Raised deep, translated once at the border (`web/errors.py`, `__main__.py`)."""
+
+from __future__ import annotations
+
+
+class AnalyzerError(Exception):
+    """A failure that a person can act on.
+
+    Attributes:
+        code: stable machine-readable word of the wire contract, e.g. ``"truncated_image"``.
+        message: one plain sentence: what is wrong.
+        hint: one plain sentence: what to do about it.
+    """
+
+    code = "internal_error"
+
+    def __init__(self, message: str, hint: str, code: str | None = None) -> None:
+        super().__init__(message)
+        self.code = code or type(self).code
+        self.message = message
+        self.hint = hint
+
+
+class BadPhoto(AnalyzerError):
+    """The bytes are not a picture that can be read (``bad_image``, ``truncated_image``)."""
+
+    code = "bad_image"
+
+
+class UnsupportedType(BadPhoto):
+    """A picture, or another file, of a type that is not taken."""
+
+    code = "unsupported_type"
+
+
+class TooManyPixels(BadPhoto):
+    """The header announces more pixels than the limit; nothing was decoded."""
+
+    code = "too_many_pixels"
+
+
+class ModelUnavailable(AnalyzerError):
+    """No verified ensemble artefact can be used; the report goes on without it and says so."""
+
+    code = "model_unavailable"
+
+
+class BadSetting(AnalyzerError):
+    """An environment variable or a calibration number is missing, malformed or out of its range."""
+
+    code = "bad_setting"

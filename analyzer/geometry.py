@@ -1,0 +1,196 @@
+"""Where things are on a face: landmarks, the aligned frame, and the polygons of regions and features.
+
+The aligned frame ("working pixels") is a square of `SIZE` px in which the eye line is level at y = `EYE_LINE_Y`, the chin lies
+`EYE_TO_CHIN` px below it and the face outline is centred. The distance from eye line to chin does not shrink when the
+head turns sideways, which the distance between the eyes does.
+
+A detector that gives no landmarks is helped by a prior: landmarks predicted by linear regression from the eye positions and the
+box, fitted by `training/fit_landmark_prior.py` (numbers in `landmark_prior.json`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from analyzer.values import Face, Mask, Points
+
+SIZE = 512  # px, side of the working crop
+EYE_LINE_Y = 215.0  # px
+EYE_TO_CHIN = 250.0  # px
+PX_PER_MM = 2.2  # working px per mm on the skin; eye line to chin is about 114 mm in adults (Farkas 1994, n-gn less n-en)
+FOREHEAD_RISE = 1.3  # the landmark oval ends below the hairline: its part above the brows is stretched by this factor
+
+GROUPS: Mapping[str, slice] = {
+    "face_oval": slice(0, 36),
+    "right_eye": slice(36, 52),
+    "left_eye": slice(52, 68),
+    "right_brow": slice(68, 78),
+    "left_brow": slice(78, 88),
+    "lips_outer": slice(88, 108),
+    "lips_inner": slice(108, 128),
+    "nose": slice(128, 140),
+    "iris_centres": slice(140, 142),
+}
+FRAME: Points = np.array([[0, 0], [SIZE, 0], [SIZE, SIZE], [0, SIZE]], np.float32)  # the whole crop
+CHIN_INDEX = 18  # in face_oval, which starts at the top and runs clockwise in the picture
+
+Matrix = NDArray[np.float32]  # (2, 3) affine
+Landmarks = Mapping[str, Points]
+
+
+def landmarks(face: Face) -> Landmarks:
+    """Landmarks of a face in photo pixels: the detector's own, else the prior's."""
+    return face.landmarks if face.landmarks is not None else predict_landmarks(face)
+
+
+def prior_features(face: Face) -> tuple[NDArray[np.float64], Matrix]:
+    """Inputs of the landmark prior.
+
+    Returns:
+        The feature vector (5,) with eyes, (1,) without, and the (2, 3) affine from photo pixels to the prior's frame: origin
+        between the eyes (box centre without), x along the eye line, unit = box width.
+    """
+    roll = np.radians(face.roll_deg)
+    centre = np.asarray(face.box.centre)
+    if face.eyes is None:
+        return np.ones(1), _frame(centre, roll, face.box.width)
+    span = face.eyes[1] - face.eyes[0]
+    matrix = _frame(face.eyes.mean(axis=0), float(np.arctan2(span[1], span[0])), face.box.width)
+    x, y = transform(matrix, centre[None])[0]
+    return np.array([1.0, float(np.hypot(*span)) / face.box.width, x, y, abs(x)]), matrix
+
+
+def predict_landmarks(face: Face) -> Landmarks:
+    """Landmarks predicted from the box and, when known, the eyes (see `landmark_prior.json` for the error)."""
+    features, matrix = prior_features(face)
+    weights = _prior()["eyes" if face.eyes is not None else "box"]
+    points = (features @ weights).reshape(-1, 2)
+    points = transform(cv2.invertAffineTransform(matrix), points)
+    return {name: points[part] for name, part in GROUPS.items()}
+
+
+def align(points: Landmarks) -> Matrix:
+    """(2, 3) affine from photo pixels to working pixels."""
+    eyes = np.stack([points["right_eye"].mean(axis=0), points["left_eye"].mean(axis=0)])
+    span = eyes[1] - eyes[0]
+    roll = float(np.arctan2(span[1], span[0]))
+    level = transform(_frame(eyes.mean(axis=0), roll, 1.0), points["face_oval"])
+    scale = EYE_TO_CHIN / max(float(level[CHIN_INDEX, 1]), 1.0)
+    matrix = _frame(eyes.mean(axis=0), roll, 1.0) * np.float32(scale)
+    matrix[:, 2] += np.float32([SIZE / 2 - scale * (level[:, 0].min() + level[:, 0].max()) / 2, EYE_LINE_Y])
+    return matrix
+
+
+def transform(matrix: NDArray[np.floating], points: NDArray[np.floating]) -> Points:
+    """Apply a (2, 3) affine to (N, 2) points."""
+    return (points @ matrix[:, :2].T + matrix[:, 2]).astype(np.float32)
+
+
+def outline(points: Landmarks) -> Points:
+    """Face outline in working pixels, (36, 2), with the forehead that the landmark oval leaves out."""
+    oval = points["face_oval"].copy()
+    brow_y = float(np.concatenate([points["right_brow"], points["left_brow"]])[:, 1].min())
+    above = oval[:, 1] < brow_y
+    oval[above, 1] = brow_y + FOREHEAD_RISE * (oval[above, 1] - brow_y)
+    return oval
+
+
+def feature_polygons(points: Landmarks) -> dict[str, Points]:
+    """What is no facial skin inside the outline: eyes with lids, brows, lips, nostrils; working pixels, with margins."""
+    polygons = {name: grow(points[name], 9.0) for name in ("right_eye", "left_eye")}
+    polygons |= {name: grow(points[name], 7.0) for name in ("right_brow", "left_brow")}
+    polygons["lips"] = grow(points["lips_outer"], 7.0)
+    low = points["nose"][[6, 7, 9, 11]]  # tip, base, and the lower ends of both wings
+    centre = low.mean(axis=0) + np.float32([0, 2])
+    width = max(float(np.ptp(low[:, 0])) / 2, 12.0)
+    polygons["nostrils"] = ellipse(centre, width * 0.95, 9.0)
+    return polygons
+
+
+def region_polygons(points: Landmarks) -> dict[str, Points]:
+    """Regions of the report in working pixels; they may overlap features and hair, which the skin mask cuts out.
+
+    "Left" and "right" are the picture's sides in the aligned crop, as a person sees them in the mirror-less photo.
+    """
+    oval, nose, lips = outline(points), points["nose"], points["lips_outer"]
+    eyes = {"left": points["right_eye"], "right": points["left_eye"]}  # the person's right eye is on the picture's left
+    brow_y = float(min(points["right_brow"][:, 1].min(), points["left_brow"][:, 1].min()))
+    mouth_left, mouth_right = lips[:, 0].min(), lips[:, 0].max()
+    mouth_y, nose_y = float(lips[:, 1].mean()), float(nose[:, 1].max())
+    lips_bottom, chin_y = float(lips[:, 1].max()), float(oval[:, 1].max())
+    wing_left, wing_right = float(nose[:, 0].min()) - 6, float(nose[:, 0].max()) + 6
+    regions = {
+        "forehead": _rectangle(oval[:, 0].min(), oval[:, 1].min(), oval[:, 0].max(), brow_y - 4),
+        "nose": _trapezium(nose[0], wing_left, wing_right, nose_y),
+        "chin": _rectangle(mouth_left - 8, lips_bottom + 10, mouth_right + 8, chin_y),
+        "perioral": _rectangle(mouth_left - 30, nose_y + 4, mouth_right + 30, lips_bottom + 10),
+    }
+    for side, eye in eyes.items():
+        regions[f"{side}_under_eye"] = _under_eye(eye)
+        top = float(eye[:, 1].max()) + 30
+        inner, edge = (wing_left, oval[:, 0].min()) if side == "left" else (wing_right, oval[:, 0].max())
+        regions[f"{side}_cheek"] = _rectangle(min(inner, edge), top, max(inner, edge), mouth_y + 20)
+    return regions
+
+
+def fill(*polygons: Points) -> Mask:
+    """(SIZE, SIZE) bool mask of the union of polygons."""
+    mask = np.zeros((SIZE, SIZE), np.uint8)
+    for polygon in polygons:
+        cv2.fillPoly(mask, [np.round(polygon).astype(np.int32)], 1)
+    return mask.astype(bool)
+
+
+def grow(points: Points, margin_px: float) -> Points:
+    """Convex hull of points, moved outwards by a margin."""
+    hull = cv2.convexHull(points.astype(np.float32))[:, 0]
+    rays = hull - hull.mean(axis=0)
+    length = np.maximum(np.linalg.norm(rays, axis=1, keepdims=True), 1e-6)
+    return (hull + rays / length * margin_px).astype(np.float32)
+
+
+def ellipse(centre: NDArray[np.floating], half_width: float, half_height: float) -> Points:
+    angles = np.linspace(0, 2 * np.pi, 24, endpoint=False)
+    return (centre + np.stack([half_width * np.cos(angles), half_height * np.sin(angles)], axis=1)).astype(np.float32)
+
+
+def _under_eye(eye: Points) -> Points:
+    """Crescent below the lower lid, from 8 px to 38 px under the eye and as wide as the eye."""
+    left, right = float(eye[:, 0].min()), float(eye[:, 0].max())
+    x = np.linspace(left - 4, right + 4, 12)
+    bow = np.sqrt(np.clip(1 - ((x - (left + right) / 2) / ((right - left) / 2 + 6)) ** 2, 0, 1))
+    base = float(eye[:, 1].mean())
+    lid = float(eye[:, 1].max()) - base
+    upper = np.stack([x, base + 8 + lid * bow], axis=1)
+    lower = np.stack([x, base + 16 + (lid + 22) * bow], axis=1)
+    return np.concatenate([upper, lower[::-1]]).astype(np.float32)
+
+
+def _rectangle(left: float, top: float, right: float, bottom: float) -> Points:
+    return np.float32([[left, top], [right, top], [right, bottom], [left, bottom]])
+
+
+def _trapezium(root: Points, wing_left: float, wing_right: float, bottom: float) -> Points:
+    x, y = float(root[0]), float(root[1])
+    half = (wing_right - wing_left) / 4
+    return np.float32([[x - half, y], [x + half, y], [wing_right, bottom - 18], [wing_right, bottom], [wing_left, bottom], [wing_left, bottom - 18]])
+
+
+def _frame(origin: NDArray[np.floating], roll_rad: float, unit: float) -> Matrix:
+    """(2, 3) affine that moves origin to 0, turns by -roll and divides by unit."""
+    cos, sin = np.cos(roll_rad) / unit, np.sin(roll_rad) / unit
+    turn = np.array([[cos, sin], [-sin, cos]])
+    return np.concatenate([turn, -(turn @ np.asarray(origin, np.float64))[:, None]], axis=1).astype(np.float32)
+
+
+@cache
+def _prior() -> Mapping[str, NDArray[np.float64]]:
+    document = json.loads(Path(__file__).with_name("landmark_prior.json").read_text(encoding="utf-8"))
+    return {name: np.array(document[name]) for name in ("eyes", "box")}

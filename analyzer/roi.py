@@ -1,0 +1,146 @@
+"""rgb + face -> Roi: the aligned crop, its skin mask and its regions, colour conversions computed once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from analyzer import geometry, skin
+from analyzer.values import Box, Face, Mask, Photo, Points, Rgb
+
+REDUCE_BELOW = 0.6  # working px per photo px under which the photo is area-averaged before the warp, against aliasing
+
+
+@dataclass(frozen=True, eq=False)
+class Roi:
+    """The aligned face. All arrays are read-only; all (H, W) are (512, 512) working pixels (`analyzer.geometry`).
+
+    Attributes:
+        rgb: (H, W, 3) uint8 sRGB.
+        skin: (H, W) bool: visible facial skin, without eyes, brows, lips, nostrils, hair, beard, glasses, background.
+        regions: name → (H, W) bool, the skin of forehead, nose, left_cheek, right_cheek, chin, left_under_eye,
+            right_under_eye, perioral. Left and right are the picture's sides. They may be empty.
+        landmarks: group → (N, 2) float32 working px; `measured_landmarks` tells whether a detector saw them or a prior
+            predicted them.
+        to_original: (2, 3) float32 affine from working px to original px.
+        scale: working px per original px; above 1 the crop was enlarged and fine detail is missing.
+        yaw_deg: turn of the head as the detector gave it, None = unknown.
+    """
+
+    rgb: Rgb
+    skin: Mask
+    regions: Mapping[str, Mask]
+    landmarks: Mapping[str, Points]
+    measured_landmarks: bool
+    to_original: NDArray[np.float32]
+    scale: float
+    yaw_deg: float | None
+
+    @cached_property
+    def lab(self) -> NDArray[np.float32]:
+        """(H, W, 3) float32 CIELAB (D65): L* 0..100, a* and b* about -127..127."""
+        return _frozen(cv2.cvtColor(self.rgb.astype(np.float32) / 255, cv2.COLOR_RGB2LAB))
+
+    @cached_property
+    def hsv(self) -> NDArray[np.float32]:
+        """(H, W, 3) float32: hue 0..360 degrees, saturation 0..1, value 0..1."""
+        return _frozen(cv2.cvtColor(self.rgb.astype(np.float32) / 255, cv2.COLOR_RGB2HSV))
+
+    @cached_property
+    def gray(self) -> NDArray[np.uint8]:
+        """(H, W) uint8 luma (BT.601)."""
+        return _frozen(cv2.cvtColor(self.rgb, cv2.COLOR_RGB2GRAY))
+
+    @cached_property
+    def baseline_lab(self) -> NDArray[np.float32]:
+        """(3,) float32: median CIELAB of the person's own cheeks and forehead (of all skin where those are hidden)."""
+        seeds = [self.regions[name] for name in ("forehead", "left_cheek", "right_cheek") if name in self.regions]
+        mask = np.any(seeds, axis=0) if np.any(seeds) else self.skin
+        return _frozen(np.median(self.lab[mask], axis=0) if mask.any() else np.full(3, np.nan, np.float32))
+
+    def original_box(self, x: float, y: float, width: float, height: float) -> Box:
+        """Upright box in original pixels around a box in working pixels."""
+        corners = np.float32([[x, y], [x + width, y], [x, y + height], [x + width, y + height]])
+        points = geometry.transform(self.to_original, corners)
+        (left, top), (right, bottom) = points.min(axis=0), points.max(axis=0)
+        return Box(float(left), float(top), float(right - left), float(bottom - top))
+
+
+def extract(photo: Photo, face: Face) -> Roi:
+    """Cut the aligned face out of a photo and find its skin.
+
+    Args:
+        photo: the decoded picture.
+        face: a face in pixels of `photo.rgb`; its landmarks are used when it has some, else a prior from eyes and box.
+    """
+    points = geometry.landmarks(face)
+    to_working = geometry.align(points)
+    rgb, inside = _warp(photo.rgb, to_working)
+    working = {name: geometry.transform(to_working, group) for name, group in points.items()}
+    mask = skin.segment(rgb, working) & inside
+    to_photo = cv2.invertAffineTransform(to_working)
+    return from_parts(
+        rgb,
+        mask,
+        working,
+        measured_landmarks=face.landmarks is not None,
+        to_original=(to_photo / photo.scale).astype(np.float32),
+        scale=float(np.hypot(to_working[0, 0], to_working[0, 1])) * photo.scale,
+        yaw_deg=face.yaw_deg,
+    )
+
+
+def from_parts(
+    rgb: Rgb,
+    mask: Mask,
+    landmarks: Mapping[str, Points],
+    *,
+    measured_landmarks: bool = True,
+    to_original: NDArray[np.float32] = np.eye(2, 3, dtype=np.float32),  # noqa: B008 - never written to
+    scale: float = 1.0,
+    yaw_deg: float | None = None,
+) -> Roi:
+    """A Roi from its parts: for generated skin in tests and for benchmark pictures without a whole face.
+
+    Without landmarks (an empty mapping) there is one region, ``"whole"``: all of the skin.
+    """
+    polygons = geometry.region_polygons(landmarks) if landmarks else {"whole": geometry.FRAME}
+    regions = {name: _frozen(geometry.fill(polygon) & mask) for name, polygon in polygons.items()}
+    return Roi(
+        rgb=_frozen(rgb),
+        skin=_frozen(mask),
+        regions=MappingProxyType(regions),
+        landmarks=MappingProxyType({name: _frozen(points) for name, points in landmarks.items()}),
+        measured_landmarks=measured_landmarks,
+        to_original=_frozen(to_original),
+        scale=scale,
+        yaw_deg=yaw_deg,
+    )
+
+
+def _warp(rgb: Rgb, to_working: NDArray[np.float32]) -> tuple[Rgb, Mask]:
+    """The aligned crop and where it lies inside the photo."""
+    height, width = rgb.shape[:2]
+    frame = np.float32([[0, 0], [width, 0], [width, height], [0, height]])
+    inside = geometry.fill(geometry.transform(to_working, frame))
+    factor = float(np.hypot(to_working[0, 0], to_working[0, 1]))
+    if factor < REDUCE_BELOW:
+        reduced = cv2.resize(rgb, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
+        shrink = np.diag([width / reduced.shape[1], height / reduced.shape[0], 1.0])
+        to_working = (to_working @ shrink).astype(np.float32)
+        rgb = reduced
+    interpolation = cv2.INTER_CUBIC if factor > 1 else cv2.INTER_LINEAR
+    side = geometry.SIZE
+    return cv2.warpAffine(rgb, to_working, (side, side), flags=interpolation, borderMode=cv2.BORDER_REPLICATE), inside
+
+
+def _frozen(array: Any) -> Any:
+    array.flags.writeable = False
+    return array

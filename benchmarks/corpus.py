@@ -1,0 +1,140 @@
+"""What the accuracy tables share: the data folder, the tuning/held-out split, Rois of pictures, rank statistics."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+
+from analyzer import face, geometry, photo, roi, skin
+from analyzer.roi import Roi
+from analyzer.values import Box, Face, Photo
+
+T = TypeVar("T")
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "benchmarks" / "results"
+BOOTSTRAP_ROUNDS = 1000
+SEED = 0
+
+
+def data_root() -> Path:
+    """Folder of the real pictures: SKIN_DATA, else ../shared/data beside the repository."""
+    return Path(os.environ.get("SKIN_DATA", ROOT.parent / "shared" / "data"))
+
+
+def pictures(pattern: str) -> list[Path]:
+    """Pictures below the data folder, sorted."""
+    return sorted(path for path in data_root().glob(pattern) if path.suffix.lower() in (".jpg", ".jpeg", ".png"))
+
+
+def held_out(path: Path) -> bool:
+    """Half of every source, by a hash of the file name: never used to choose a number. skin_defects is held out as a whole."""
+    if "skin_defects" in path.parts or "phone_originals" in path.parts:
+        return True
+    return hashlib.sha256(path.stem.encode()).digest()[0] % 2 == 1
+
+
+def load(path: Path) -> Photo:
+    return photo.decode(path.read_bytes())
+
+
+def service_roi(path: Path) -> Roi | None:
+    """Roi of the best face that the service's own detector finds, quality gate off; None when it finds none."""
+    picture = load(path)
+    faces = face.detect(picture.rgb)
+    return roi.extract(picture, faces[0]) if faces else None
+
+
+def teacher_roi(path: Path) -> Roi | None:
+    """Roi from the teacher's landmarks, to measure a condition apart from face finding; None where there are none."""
+    points = teacher_landmarks(path)
+    if points is None:
+        return None
+    return roi.extract(load(path), teacher_face(points))
+
+
+def close_up_roi(path: Path) -> Roi:
+    """Whole-picture Roi for pictures that show skin without a whole face: one region, `whole`."""
+    picture = load(path)
+    height, width = picture.rgb.shape[:2]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    scale = geometry.SIZE / side
+    crop = picture.rgb[top : top + side, left : left + side]
+    interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    rgb = cv2.resize(crop, (geometry.SIZE, geometry.SIZE), interpolation=interpolation)
+    to_original = np.float32([[1 / scale, 0, left], [0, 1 / scale, top]])
+    return roi.from_parts(rgb, skin.segment_close_up(rgb), {}, to_original=to_original, scale=scale)
+
+
+def teacher_landmarks(path: Path) -> NDArray[np.float32] | None:
+    """(142, 2) landmarks in picture pixels, or None."""
+    archive = _archive()
+    row = archive["index"].get(path.relative_to(data_root()).as_posix())
+    if row is None:
+        return None
+    height, width = load(path).rgb.shape[:2]
+    return (archive["points"][row].astype(np.float32) / archive["scale"] * [width, height]).astype(np.float32)
+
+
+def teacher_face(points: NDArray[np.float32]) -> Face:
+    groups = {name: points[part] for name, part in geometry.GROUPS.items()}
+    low, high = groups["face_oval"].min(axis=0), groups["face_oval"].max(axis=0)
+    eyes = np.stack([groups["right_eye"].mean(axis=0), groups["left_eye"].mean(axis=0)])
+    box = Box(float(low[0]), float(low[1]), float(high[0] - low[0]), float(high[1] - low[1]))
+    span = eyes[1] - eyes[0]
+    roll = float(np.degrees(np.arctan2(span[1], span[0])))
+    return Face(box=box, confidence=1.0, eyes=eyes, roll_deg=roll, method="teacher", landmarks=groups)
+
+
+@cache
+def _archive() -> dict[str, Any]:
+    archive = np.load(data_root() / "face_landmarks.npz")
+    index = {str(path): row for row, path in enumerate(archive["paths"])}
+    return {"index": index, "points": archive["points"], "scale": float(archive["scale"])}
+
+
+def spearman(x: Sequence[float], y: Sequence[float]) -> float:
+    return float(np.corrcoef(rankdata(x), rankdata(y))[0, 1])
+
+
+def auc(scores: Sequence[float], positive: Sequence[bool]) -> float:
+    """Area under the ROC curve: probability that a positive scores above a negative."""
+    ranks, truth = rankdata(scores), np.asarray(positive, bool)
+    n_positive, n_negative = truth.sum(), (~truth).sum()
+    return float((ranks[truth].sum() - n_positive * (n_positive + 1) / 2) / (n_positive * n_negative))
+
+
+def interval(statistic: Callable[..., float], *columns: Sequence[float]) -> tuple[float, float]:
+    """Bootstrap 95 % interval over rows; resamples where the statistic is undefined are left out."""
+    rng, table = np.random.default_rng(SEED), [np.asarray(column) for column in columns]
+    draws = (rng.integers(0, len(table[0]), len(table[0])) for _ in range(BOOTSTRAP_ROUNDS))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        values = np.array([statistic(*(column[rows] for column in table)) for rows in draws])
+    low, high = np.nanpercentile(values, [2.5, 97.5])
+    return float(low), float(high)
+
+
+def progress(items: Sequence[T], label: str) -> Iterator[T]:
+    """Items, with a line of progress on the terminal."""
+    for number, item in enumerate(items, 1):
+        if number % 50 == 0 or number == len(items):
+            print(f"\r{label}: {number}/{len(items)}", end="" if number < len(items) else "\n", flush=True)
+        yield item
+
+
+def write(name: str, table: object) -> Path:
+    """Write a table as JSON to benchmarks/results/."""
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    path = RESULTS / f"{name}.json"
+    path.write_text(json.dumps(table, indent=1), encoding="utf-8")
+    return path
