@@ -65,6 +65,7 @@ function fail(error) {
   at("trouble-tips").replaceChildren(...trouble.tips.map((tip) => Object.assign(document.createElement("li"), { textContent: tip })));
   at("retry").hidden = trouble.retryAfter === null;
   stage("trouble");
+  at("live").textContent = ""; // the title takes the focus and is read
   at("trouble-title").focus();
 }
 

@@ -48,20 +48,21 @@ function conditionItem([name, condition]) {
   const measured = condition.score !== null && condition.score !== undefined;
   const item = element("li", "", measured ? condition.severity : "unmeasured");
   const line = element("div", "", "line");
-  line.append(element("span", NAMES[name] ?? name, "name"), element("span", figures(condition, measured), "figures"));
+  line.append(element("span", NAMES[name] ?? name, "name"), element("span", word(condition, measured)));
   item.append(line);
-  if (measured) item.append(track(condition));
+  if (measured) item.append(track(condition), element("p", figures(condition), "figures"));
   const text = measured ? condition.description : sentence(condition.reason);
   if (text) item.append(element("p", text, "hint"));
   return item;
 }
 
-function figures(condition, measured) {
+function word({ severity, spot_count: spots }, measured) {
   if (!measured) return "not measured";
-  const [low, high] = condition.score_interval;
-  const spots = condition.spot_count ? `, ${condition.spot_count} spots` : "";
-  const range = `${condition.score.toFixed(2)} (${low.toFixed(2)} to ${high.toFixed(2)})`;
-  return `${condition.severity}${spots} · ${range} · ${percent(condition.confidence)} sure`;
+  return spots ? `${severity}, ${spots} ${spots === 1 ? "spot" : "spots"}` : severity;
+}
+
+function figures({ score, score_interval: [low, high], confidence }) {
+  return `${score.toFixed(2)} (${low.toFixed(2)} to ${high.toFixed(2)}) · ${percent(confidence)} sure`;
 }
 
 function track({ score, score_interval: [low, high] }) {
