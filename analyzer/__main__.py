@@ -5,18 +5,19 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
 import cv2
+import numpy as np
 
 from analyzer import overlay
 from analyzer.ensemble import Ensemble
 from analyzer.errors import AnalyzerError, BadPhoto
 from analyzer.pipeline import analyze_photo
-from analyzer.values import Finding, Report
+from analyzer.values import Face, Finding, Report
 
 ANALYSED, FAILED, REFUSED, BAD_PHOTO = 0, 1, 2, 3
 EXITS = """\
@@ -28,6 +29,20 @@ exit status:
 
 The result is a cosmetic estimate, not a diagnosis. Nothing is sent anywhere or kept.
 """
+PLAIN_FIELDS = (
+    "error_code",
+    "guidance",
+    "checks",
+    "findings",
+    "skin_tone",
+    "primary_condition",
+    "primary_concerns",
+    "health_score",
+    "confidence",
+    "summary",
+    "recommendations",
+    "timings_ms",
+)
 BAR_WIDTH = 20  # characters for a score of 1
 
 
@@ -36,11 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         report = analyze_photo(options.photo.read_bytes(), Ensemble())
-        print(
-            json.dumps(_plain(report), indent=2, allow_nan=False, default=float)
-            if options.json
-            else "\n".join(_lines(report))
-        )
+        print(json.dumps(_plain(report), indent=2, allow_nan=False) if options.json else "\n".join(_lines(report)))
         if options.overlay is not None:
             _save_overlay(report, options.overlay)
     except OSError as error:
@@ -114,37 +125,35 @@ def _row(finding: Finding) -> str:
 
 
 def _plain(report: Report) -> dict[str, Any]:
-    """The report without its pictures, ready for JSON; boxes are in the pixels that `values` names."""
+    """The report without its pictures, ready for JSON; all boxes in original pixels."""
+    width, height = report.photo.original_size
     face = report.face
     return {
-        "photo": {
-            "width": report.photo.original_size[0],
-            "height": report.photo.original_size[1],
-            "media_type": report.photo.media_type,
-        },
-        "error_code": report.error_code,
-        "guidance": asdict(report.guidance),
-        "face": None
-        if face is None
-        else {
-            "box": asdict(face.box.scaled(1 / report.photo.scale)),
-            "confidence": face.confidence,
-            "roll_deg": face.roll_deg,
-            "yaw_deg": face.yaw_deg,
-            "method": face.method,
-        },
-        "checks": [asdict(check) for check in report.checks],
-        "findings": [asdict(finding) for finding in report.findings],
-        "skin_tone": None if report.skin_tone is None else asdict(report.skin_tone),
-        "primary_condition": report.primary_condition,
-        "primary_concerns": report.primary_concerns,
-        "health_score": report.health_score,
-        "confidence": report.confidence,
-        "summary": report.summary,
-        "recommendations": asdict(report.recommendations),
+        "photo": {"width": width, "height": height, "media_type": report.photo.media_type},
+        "face": None if face is None else _plain_face(face, report.photo.scale),
         "degraded_reason": report.model.reason,
-        "timings_ms": dict(report.timings_ms),
+        **{name: _plain_value(getattr(report, name)) for name in PLAIN_FIELDS},
     }
+
+
+def _plain_face(face: Face, scale: float) -> dict[str, Any]:
+    return {
+        "box": _plain_value(face.box.scaled(1 / scale)),
+        "confidence": face.confidence,
+        "roll_deg": face.roll_deg,
+        "yaw_deg": face.yaw_deg,
+        "method": face.method,
+    }
+
+
+def _plain_value(value: Any) -> Any:
+    if is_dataclass(value):
+        return {part.name: _plain_value(getattr(value, part.name)) for part in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): _plain_value(item) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [_plain_value(item) for item in value]
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _save_overlay(report: Report, path: Path) -> None:

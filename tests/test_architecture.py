@@ -1,0 +1,126 @@
+"""The rules of docs/architecture.md: who may import what, read from the source without running it."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from analyzer.conditions import CONDITIONS
+
+ROOT = Path(__file__).resolve().parent.parent
+SOURCES = sorted(
+    path
+    for top in ("analyzer", "web", "training", "benchmarks", "application.py", "gunicorn.conf.py")
+    for path in ([ROOT / top] if top.endswith(".py") else (ROOT / top).rglob("*.py"))
+)
+FEW = {  # package → the only places that may import it
+    "flask": ("web/", "application.py"),
+    "werkzeug": ("web/", "application.py"),
+    "flask_cors": ("web/", "application.py"),
+    "pydantic": ("web/",),
+    "prometheus_client": ("web/", "gunicorn.conf.py"),
+    "boto3": ("analyzer/model_store.py",),
+    "botocore": ("analyzer/model_store.py",),
+    "openvino": ("analyzer/runtime.py",),
+    "onnxruntime": ("analyzer/runtime.py",),
+    "tensorflow": ("training/",),
+    "keras": ("training/", "analyzer/runtime.py"),
+    "prefect": ("training/dermaops/flow.py",),
+}
+TRAINING_MAY_USE = {
+    "photo",
+    "face",
+    "quality",
+    "roi",
+    "geometry",
+    "skin",
+    "skin_tone",
+    "preprocessing",
+    "model_card",
+    "conditions",
+    "pipeline",
+    "values",
+    "errors",
+}
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Full dotted names that a file imports, at its head or inside functions."""
+    package = path.relative_to(ROOT).with_suffix("").parts[:-1]
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = (
+                ".".join((*package[: len(package) - node.level + 1], node.module or "")) if node.level else node.module
+            )
+            yield from (f"{base}.{alias.name}".replace("..", ".") for alias in node.names)
+
+
+def imports_from(path: Path, package: str) -> list[str]:
+    return [name for name in imports(path) if name == package or name.startswith(f"{package}.")]
+
+
+def relative(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def test_sources_are_read() -> None:
+    assert {"analyzer/pipeline.py", "analyzer/conditions/acne.py"} <= {relative(path) for path in SOURCES}
+    assert "flask.Flask" in {name for path in SOURCES for name in imports(path)}
+
+
+@pytest.mark.parametrize("package", FEW)
+def test_package_is_imported_only_where_it_belongs(package: str) -> None:
+    strangers = [
+        relative(path)
+        for path in SOURCES
+        if imports_from(path, package) and not relative(path).startswith(FEW[package])
+    ]
+    assert strangers == []
+
+
+@pytest.mark.parametrize("outer", ["web", "training", "benchmarks", "tests", "application"])
+def test_analyzer_knows_nothing_of_what_stands_around_it(outer: str) -> None:
+    guilty = [relative(path) for path in (ROOT / "analyzer").rglob("*.py") if imports_from(path, outer)]
+    assert guilty == []
+
+
+def test_web_does_not_import_training_or_benchmarks() -> None:
+    guilty = [
+        relative(path)
+        for path in (ROOT / "web").rglob("*.py")
+        if imports_from(path, "training") or imports_from(path, "benchmarks")
+    ]
+    assert guilty == []
+
+
+def test_training_uses_only_the_shared_part_of_the_analyzer() -> None:
+    used = {
+        name.split(".")[1]
+        for path in (ROOT / "training").rglob("*.py")
+        for name in imports_from(path, "analyzer")
+        if "." in name
+    }
+    assert used <= TRAINING_MAY_USE
+
+
+def test_conditions_never_import_each_other() -> None:
+    folder = ROOT / "analyzer" / "conditions"
+    for path in folder.glob("*.py"):
+        if path.name != "__init__.py":
+            assert imports_from(path, "analyzer.conditions") == [], f"{path.name} imports another condition"
+
+
+def test_every_file_in_conditions_is_in_the_table() -> None:
+    files = {path.stem for path in (ROOT / "analyzer" / "conditions").glob("*.py")} - {"__init__"}
+    assert files == set(CONDITIONS)
+    assert all(measure.__module__ == f"analyzer.conditions.{name}" for name, measure in CONDITIONS.items())
+
+
+@pytest.mark.parametrize("name", ["values", "errors"])
+def test_values_and_errors_rest_on_nothing_of_ours(name: str) -> None:
+    assert imports_from(ROOT / "analyzer" / f"{name}.py", "analyzer") == []
