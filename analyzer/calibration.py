@@ -65,6 +65,10 @@ class Formula:
         deviation = self.deviation(score)
         return _normal_cdf((edges[level + 1] - score) / deviation) - _normal_cdf((edges[level] - score) / deviation)
 
+    def probability_below_low(self, score: float) -> float:
+        """Probability that the severity stays below `low`, 0..1."""
+        return _normal_cdf((self.severity_limits[1] - score) / self.deviation(score))
+
 
 def measured(
     condition: str,

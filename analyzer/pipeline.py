@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from analyzer import face, photo, quality, report, roi, skin_tone
+from analyzer.conditions import assess
 from analyzer.ensemble import Ensemble
+from analyzer.errors import ModelUnavailable
 from analyzer.photo import MAX_PIXELS
-from analyzer.values import Demographics, Detection, Report
+from analyzer.roi import Roi
+from analyzer.values import Check, Demographics, Detection, Face, Finding, ModelState, Photo, Report
+
+DECODE_SHORT_SIDE = 1000  # px; large photos are first decoded at a reduced scale that keeps this much
+FACE_WIDTH = 400.0  # px; a narrower face in a reduced copy is decoded again at full size
+NOBODY = Demographics()
 
 
 def detect_faces(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Detection:
@@ -17,14 +29,27 @@ def detect_faces(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Detection:
     Raises:
         BadPhoto: (or a subclass) the bytes are no picture that is taken.
     """
-    raise NotImplementedError
+    watch = _Watch()
+    picture, faces = _open(data, max_pixels, watch)
+    checks, _ = _examine(picture, faces, watch)
+    stop = quality.refusal(checks)
+    accepted = () if stop else tuple(found for found in faces if not quality.refusal(quality.check_faces(picture, [found])))
+    return Detection(
+        photo=picture,
+        faces=accepted,
+        faces_found=len(faces),
+        checks=checks,
+        error_code=stop.code if stop else None,
+        guidance=quality.guidance(checks, "Face found"),
+        timings_ms=watch.times_ms,
+    )
 
 
 def analyze_photo(
     data: bytes,
     ensemble: Ensemble,
     *,
-    demographics: Demographics = Demographics(),
+    demographics: Demographics = NOBODY,
     max_pixels: int = MAX_PIXELS,
 ) -> Report:
     """Analyse the primary face of a picture.
@@ -40,4 +65,81 @@ def analyze_photo(
     Raises:
         BadPhoto: (or a subclass) the bytes are no picture that is taken.
     """
-    raise NotImplementedError
+    watch = _Watch()
+    picture, faces = _open(data, max_pixels, watch)
+    checks, region = _examine(picture, faces, watch)
+    stop = quality.refusal(checks)
+    if stop or region is None:
+        return report.refuse(
+            photo=picture,
+            face=faces[0] if faces else None,
+            checks=checks,
+            error_code=stop.code if stop else "no_face",
+            guidance=quality.guidance(checks, ""),
+            model=ensemble.state(),
+            demographics=demographics,
+            timings_ms=watch.times_ms,
+            roi=region,
+        )
+    with watch.stage("conditions"):
+        findings = assess(region)
+        tone = skin_tone.estimate(region, checks)
+    with watch.stage("ensemble"):
+        learned, model = _predict(ensemble, region)
+    return report.compose(
+        photo=picture,
+        face=faces[0],
+        checks=checks,
+        guidance=quality.guidance(checks, "Analysis complete"),
+        findings=(*findings, *learned),
+        skin_tone=tone,
+        model=model,
+        demographics=demographics,
+        timings_ms=watch.times_ms,
+        roi=region,
+    )
+
+
+def _open(data: bytes, max_pixels: int, watch: _Watch) -> tuple[Photo, tuple[Face, ...]]:
+    """Decode as small as the face allows and find the faces."""
+    with watch.stage("decode"):
+        picture = photo.decode(data, min_short_side=DECODE_SHORT_SIDE, max_pixels=max_pixels)
+    with watch.stage("face"):
+        faces = face.detect(picture.rgb)
+    if not faces or picture.scale == 1.0 or faces[0].box.width >= FACE_WIDTH:
+        return picture, faces
+    with watch.stage("decode"):
+        finer = photo.decode(data, max_pixels=max_pixels)
+    return finer, tuple(found.scaled(finer.scale / picture.scale) for found in faces)
+
+
+def _examine(picture: Photo, faces: tuple[Face, ...], watch: _Watch) -> tuple[tuple[Check, ...], Roi | None]:
+    """Quality checks of the primary face, and its Roi unless the box alone was refused."""
+    checks = quality.check_faces(picture, faces)
+    if quality.refusal(checks):
+        return checks, None
+    with watch.stage("roi"):
+        region = roi.extract(picture, faces[0])
+        return checks + quality.check_roi(region), region
+
+
+def _predict(ensemble: Ensemble, region: Roi) -> tuple[tuple[Finding, ...], ModelState]:
+    try:
+        return ensemble.predict(region), ensemble.state()
+    except ModelUnavailable as error:
+        return (), ModelState(available=False, reason=error.message)
+
+
+class _Watch:
+    """Milliseconds per stage; a stage that runs twice adds up."""
+
+    def __init__(self) -> None:
+        self.times_ms: dict[str, float] = {}
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.times_ms[name] = self.times_ms.get(name, 0.0) + (time.perf_counter() - start) * 1000.0

@@ -1,0 +1,171 @@
+"""photo + faces + Roi -> quality checks, each with code, measured value, limit and unit. docs/quality.md says why.
+
+A check that *refuses* ends the analysis; one that *warns* lets it go on and is shown to the person. Limits were set on the
+tuning half of the real pictures (`python -m benchmarks.quality` prints the spread of every value) so that usable selfies of all
+skin tones pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import cv2
+import numpy as np
+
+from analyzer import geometry
+from analyzer.roi import Roi
+from analyzer.values import Check, Face, Guidance, Photo
+
+MIN_CONFIDENCE = 0.5  # calibrated probability of a face
+MIN_FACE_PX = 120.0  # width of the face box in original pixels; below, most conditions cannot be measured
+RIVAL_AREA = 0.3  # share of the primary face's area from which another face counts
+MIN_INSIDE = 0.85  # share of the face outline inside the picture
+MAX_TILT_DEG = 35.0
+MAX_YAW_DEG = 35.0
+MIN_BRIGHT_L = 22.0  # L*: 95th percentile over the face; highlights and eye whites are bright on dark skin too
+MAX_BURNT = 0.35  # share of skin pixels at the top of the scale
+BURNT_VALUE = 250  # uint8 in all of R, G, B
+MAX_UNEVEN = 0.45  # difference of the halves of the face, as a share of their mean L*
+MIN_CONTRAST_L = 12.0  # L*: 95th minus 5th percentile over the face
+MIN_SHARPNESS = 20.0  # variance of the Laplacian at 256 px, gray scaled to mean 128
+HUE_RANGE_DEG = (10.0, 85.0)  # hue angle of skin in CIELAB under usual light
+MAX_HUE_EXCESS_DEG = 0.0
+GREY_CHROMA = 4.0  # chroma under which the picture is taken as black and white
+MIN_SKIN = 0.25  # share of the face outline that is visible skin
+BLUR_SIDE = 256  # px
+MEAN_GRAY = 128.0
+
+
+def check_faces(photo: Photo, faces: Sequence[Face]) -> tuple[Check, ...]:
+    """Checks of the boxes alone; the first one (`no_face`) is all there is when nothing was found."""
+    if not faces:
+        return (_no_face(0.0),)
+    primary = faces[0]
+    rivals = sum(face.box.area >= RIVAL_AREA * primary.box.area for face in faces[1:])
+    width = primary.box.width / photo.scale
+    inside = share_inside(photo, primary)
+    yaw = None if primary.yaw_deg is None else abs(primary.yaw_deg)
+    return (
+        _no_face(primary.confidence),
+        _most("several_faces", rivals, 0, "other faces", False, "Make sure that only one face is in the photo; the largest was taken."),
+        _least("face_too_small", width, MIN_FACE_PX, "px", True, "Move closer, so that the face fills about half of the photo's width."),
+        _least("face_cut_off", inside, MIN_INSIDE, "share inside", True, "Move the whole face, from forehead to chin, into the photo."),
+        _most("tilted", abs(primary.roll_deg), MAX_TILT_DEG, "deg", False, "Hold the head and the phone upright."),
+        _most("not_frontal", yaw, MAX_YAW_DEG, "deg", False, "Look straight into the camera to have both cheeks measured."),
+    )
+
+
+def check_roi(roi: Roi) -> tuple[Check, ...]:
+    """Checks of light, sharpness and visible skin in the aligned face."""
+    face = geometry.fill(geometry.outline(roi.landmarks))
+    lightness = roi.lab[..., 0][face]
+    low, high = np.percentile(lightness, [5, 95]) if lightness.size else (0.0, 0.0)
+    hue_excess, grey = hue_deviation(roi)
+    visible = float(roi.skin.sum() / max(face.sum(), 1))
+    return (
+        _least("too_dark", high, MIN_BRIGHT_L, "L*", True, "Find more light: face a window or a lamp."),
+        _most("too_bright", burnt_share(roi), MAX_BURNT, "share of skin", True, "Avoid direct sun or flash; the skin is overexposed."),
+        _most("uneven_light", unevenness(roi), MAX_UNEVEN, "share of L*", False, "Turn towards the light, so that both sides are lit alike."),
+        _least("low_contrast", high - low, MIN_CONTRAST_L, "L*", False, "Wipe the lens and avoid light from behind."),
+        _least("blur", sharpness(roi), MIN_SHARPNESS, "variance of Laplacian at 256 px", True, "Hold the phone still and tap the face to focus."),
+        _least("not_enough_skin", visible, MIN_SKIN, "share of face", True, "Move hair, glasses or hands off the face."),
+        _most(
+            "colour_cast",
+            hue_excess,
+            MAX_HUE_EXCESS_DEG,
+            "deg of hue outside skin colours",
+            grey,
+            "Use a colour photo in daylight, without a filter." if grey else "Use daylight or white light, without coloured lamps or filters.",
+        ),
+    )
+
+
+def refusal(checks: Iterable[Check]) -> Check | None:
+    """The first failed check that refuses."""
+    return next((check for check in checks if check.refuses and not check.passed), None)
+
+
+def guidance(checks: Sequence[Check], accepted_message: str) -> Guidance:
+    """What to tell the person: the refusal first, then the warnings."""
+    stop = refusal(checks)
+    warnings = [check.advice for check in checks if not check.passed and check is not stop]
+    if stop is None:
+        return Guidance(accepted_message, tuple(warnings))
+    return Guidance(REFUSALS[stop.code], (stop.advice, *warnings))
+
+
+REFUSALS = {
+    "no_face": "No face was found in this photo.",
+    "face_too_small": "The face is too small in this photo.",
+    "face_cut_off": "Part of the face is outside the photo.",
+    "too_dark": "The photo is too dark to see the skin.",
+    "too_bright": "The photo is too bright: the skin is overexposed.",
+    "blur": "The photo is too blurred to see the skin.",
+    "not_enough_skin": "Too little skin is visible in this photo.",
+    "colour_cast": "This is a black-and-white photo; skin colour cannot be measured on it.",
+}
+
+
+def share_inside(photo: Photo, face: Face) -> float:
+    """Share of the face outline that lies inside the picture, 0..1."""
+    points = geometry.landmarks(face)
+    outline = geometry.outline(points) if abs(face.roll_deg) < 45 else points["face_oval"]
+    height, width = photo.rgb.shape[:2]
+    frame = np.float32([[0, 0], [width, 0], [width, height], [0, height]])
+    hull = cv2.convexHull(outline.astype(np.float32))
+    common, _ = cv2.intersectConvexConvex(hull, frame)
+    return float(common / max(cv2.contourArea(hull), 1e-6))
+
+
+def sharpness(roi: Roi) -> float:
+    """Variance of the Laplacian of the face's skin at 256 px, gray scaled to mean 128 so that dark skin is treated alike."""
+    gray = cv2.resize(roi.gray, (BLUR_SIDE, BLUR_SIDE), interpolation=cv2.INTER_AREA).astype(np.float32)
+    face = cv2.resize(geometry.fill(roi.landmarks["face_oval"]).astype(np.uint8), (BLUR_SIDE, BLUR_SIDE)).astype(bool)
+    if not face.any():
+        return 0.0
+    gray *= MEAN_GRAY / max(float(gray[face].mean()), 1.0)
+    return float(cv2.Laplacian(gray, cv2.CV_32F)[face].var())
+
+
+def burnt_share(roi: Roi) -> float:
+    """Share of the skin at the top of the scale in all channels, 0..1."""
+    return float((roi.rgb[roi.skin] >= BURNT_VALUE).all(axis=1).mean()) if roi.skin.any() else 0.0
+
+
+def unevenness(roi: Roi) -> float | None:
+    """Difference of median L* between the halves of the visible skin as a share of their mean; None without both halves."""
+    middle = geometry.SIZE // 2
+    halves = [roi.lab[:, part, 0][roi.skin[:, part]] for part in (slice(0, middle), slice(middle, None))]
+    if min(half.size for half in halves) < 500:
+        return None
+    left, right = (float(np.median(half)) for half in halves)
+    return abs(left - right) / max((left + right) / 2, 1.0)
+
+
+def hue_deviation(roi: Roi) -> tuple[float | None, bool]:
+    """Degrees by which the skin's CIELAB hue lies outside the usual range, and whether the picture is black and white."""
+    if not roi.skin.any():
+        return None, False
+    _, a, b = (float(value) for value in roi.baseline_lab)
+    if np.hypot(a, b) < GREY_CHROMA:
+        return 180.0, True
+    hue = float(np.degrees(np.arctan2(b, a)))
+    low, high = HUE_RANGE_DEG
+    return max(low - hue, hue - high, 0.0), False
+
+
+def _no_face(confidence: float) -> Check:
+    advice = "Hold the phone at arm's length, face the camera in even light, and take off sunglasses or a mask."
+    return _least("no_face", confidence, MIN_CONFIDENCE, "probability", True, advice)
+
+
+def _least(code: str, value: float | None, limit: float, unit: str, refuses: bool, advice: str) -> Check:
+    return Check(code, value is None or value >= limit, refuses, _plain(value), limit, unit, advice)
+
+
+def _most(code: str, value: float | None, limit: float, unit: str, refuses: bool, advice: str) -> Check:
+    return Check(code, value is None or value <= limit, refuses, _plain(value), limit, unit, advice)
+
+
+def _plain(value: float | None) -> float | None:
+    return None if value is None else round(float(value), 3)

@@ -1,0 +1,191 @@
+"""findings -> Report: primary condition, health score, wording, recommendations.
+
+Health score: 100 · Π (1 - wᵢ · sᵢ) over the measured conditions, with the score sᵢ in 0..1 and the weight wᵢ in 0..1 of
+calibration.json. It is 100 on clear skin, never negative, and falls with every score. What was not measured is left out.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+
+from analyzer import calibration, wording
+from analyzer.values import (
+    Check,
+    Demographics,
+    Face,
+    Finding,
+    Guidance,
+    ModelState,
+    Photo,
+    Recommendations,
+    Report,
+    Severity,
+    SkinTone,
+)
+
+ORDER = tuple(Severity)
+HEALTHY = "healthy"
+UNKNOWN = "unknown"
+WORDING_AGE = 40  # years from which a note says that some lines are normal
+DEEP_TONES = ("V", "VI")
+FAIR_TONES = ("I", "II")
+
+
+def compose(
+    *,
+    photo: Photo,
+    face: Face,
+    checks: tuple[Check, ...],
+    guidance: Guidance,
+    findings: tuple[Finding, ...],
+    skin_tone: SkinTone | None,
+    model: ModelState,
+    demographics: Demographics,
+    timings_ms: Mapping[str, float],
+    roi: object,
+) -> Report:
+    """The report of an analysed face."""
+    concerns = ranked(findings)
+    primary = primary_condition(findings)
+    return Report(
+        photo=photo,
+        face=face,
+        checks=checks,
+        error_code=None,
+        guidance=guidance,
+        findings=findings,
+        skin_tone=skin_tone,
+        primary_condition=primary,
+        primary_concerns=tuple(finding.name for finding in concerns),
+        health_score=health_score(findings),
+        confidence=confidence(findings),
+        summary=summarise(findings),
+        recommendations=recommend(concerns, demographics),
+        model=model,
+        demographics=demographics,
+        timings_ms=timings_ms,
+        roi=roi,
+    )
+
+
+def refuse(
+    *,
+    photo: Photo,
+    face: Face | None,
+    checks: tuple[Check, ...],
+    error_code: str,
+    guidance: Guidance,
+    model: ModelState,
+    demographics: Demographics,
+    timings_ms: Mapping[str, float],
+    roi: object = None,
+) -> Report:
+    """The report of a photo that was read but cannot be analysed."""
+    return Report(
+        photo=photo,
+        face=face,
+        checks=checks,
+        error_code=error_code,
+        guidance=guidance,
+        findings=(),
+        skin_tone=None,
+        primary_condition=UNKNOWN,
+        primary_concerns=(),
+        health_score=None,
+        confidence=0.0,
+        summary=guidance.message,
+        recommendations=Recommendations(),
+        model=model,
+        demographics=demographics,
+        timings_ms=timings_ms,
+        roi=roi,
+    )
+
+
+def ranked(findings: Iterable[Finding]) -> list[Finding]:
+    """Detected findings, worst first: by severity, then by score."""
+    detected = [finding for finding in findings if finding.detected]
+    return sorted(detected, key=lambda finding: (-ORDER.index(finding.severity), -(finding.score or 0.0)))
+
+
+def primary_condition(findings: Sequence[Finding]) -> str:
+    """Name of the worst detected condition, ``"healthy"`` when none is, ``"unknown"`` when nothing was measured."""
+    if all(finding.score is None for finding in findings):
+        return UNKNOWN
+    worst = ranked(findings)
+    return worst[0].name if worst else HEALTHY
+
+
+def health_score(findings: Iterable[Finding]) -> float | None:
+    """0..100 by the formula above; None when nothing was measured."""
+    weights: Mapping[str, float] = calibration.document()["health"]["weights"]
+    kept = [1.0 - weights[finding.name] * finding.score for finding in findings if finding.score is not None]
+    return 100.0 * math.prod(kept) if kept else None
+
+
+def confidence(findings: Sequence[Finding]) -> float:
+    """Probability that a repeated photo gives the same primary statement, 0..1.
+
+    For a detected condition that is the confidence of its severity; for ``"healthy"`` the product over the measured conditions
+    of the probability to stay below `low` (taken as independent, so it is a cautious figure).
+    """
+    worst = ranked(findings)
+    if worst:
+        return worst[0].confidence
+    formulas = calibration.formulas()
+    below = [formulas[finding.name].probability_below_low(finding.score) for finding in findings if finding.score is not None]
+    return math.prod(below) if below else 0.0
+
+
+def summarise(findings: Sequence[Finding]) -> str:
+    """Two or three plain sentences."""
+    measured = sum(finding.score is not None for finding in findings)
+    worst = ranked(findings)
+    if not measured:
+        return "None of the conditions could be measured on this photo."
+    if worst:
+        names = [f"{wording.TITLES[finding.name].lower()} ({wording.DEGREES[finding.severity]})" for finding in worst[:3]]
+        seen = f"Most visible in this photo: {_join(names)}."
+    else:
+        seen = "None of the measured conditions is noticeable in this photo."
+    left_out = "" if measured == len(findings) else f" {len(findings) - measured} of {len(findings)} could not be measured here."
+    return seen + left_out
+
+
+def recommend(concerns: Sequence[Finding], demographics: Demographics) -> Recommendations:
+    """Advice for the detected conditions, worst first."""
+    advice = [(finding, wording.ADVICE[finding.name]) for finding in concerns]
+    needs = [item.professional for finding, item in advice if _at_least(finding.severity, item.professional_from)]
+    notes = _notes(concerns, demographics)
+    return Recommendations(
+        immediate_actions=_unique(text for _, item in advice for text in item.actions) or wording.GENERAL_CARE[:1],
+        lifestyle_changes=_unique([*(text for _, item in advice for text in item.habits), *notes]) or wording.GENERAL_CARE[1:],
+        professional_advice=(*_unique(needs), wording.WATCH),
+        products=_unique(text for _, item in advice for text in item.products),
+        professional_consultation=bool(needs),
+    )
+
+
+def _notes(concerns: Sequence[Finding], demographics: Demographics) -> list[str]:
+    names = {finding.name for finding in concerns}
+    notes = []
+    if demographics.fitzpatrick in DEEP_TONES and names & {"acne", "dark_spots", "pigmentation"}:
+        notes.append(wording.DEEP_TONE_NOTE)
+    if demographics.fitzpatrick in FAIR_TONES:
+        notes.append(wording.FAIR_TONE_NOTE)
+    if (demographics.age or 0) >= WORDING_AGE and "wrinkles" in names:
+        notes.append(wording.AGE_NOTE)
+    return notes
+
+
+def _at_least(severity: Severity, limit: Severity) -> bool:
+    return ORDER.index(severity) >= ORDER.index(limit)
+
+
+def _unique(sentences: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(sentences))
+
+
+def _join(parts: Sequence[str]) -> str:
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"

@@ -1,0 +1,117 @@
+"""Sentences for people: what was seen and what may help. A cosmetic tool: nothing here names a disease as a result."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from analyzer.values import Severity
+
+TITLES: Mapping[str, str] = {
+    "acne": "Blemishes",
+    "redness": "Redness",
+    "dark_spots": "Dark spots",
+    "texture": "Uneven texture",
+    "pores": "Visible pores",
+    "wrinkles": "Lines and wrinkles",
+    "pigmentation": "Uneven pigmentation",
+    "under_eye": "Under-eye shadows or puffiness",
+}
+
+DEGREES: Mapping[Severity, str] = {
+    Severity.NONE: "not noticeable",
+    Severity.MINIMAL: "hardly noticeable",
+    Severity.LOW: "slightly noticeable",
+    Severity.MODERATE: "clearly noticeable",
+    Severity.HIGH: "strongly noticeable",
+}
+
+
+@dataclass(frozen=True)
+class Advice:
+    """Advice for one condition: `actions` from low on, `products` and `habits` from low on, `professional` from its severity on."""
+
+    actions: tuple[str, ...]
+    habits: tuple[str, ...]
+    products: tuple[str, ...]
+    professional: str
+    professional_from: Severity
+
+
+ADVICE: Mapping[str, Advice] = {
+    "acne": Advice(
+        ("Wash with a mild, soap-free cleanser twice a day and do not squeeze blemishes.",),
+        ("Change pillow cases often and keep hair products off the face.",),
+        ("A non-comedogenic moisturiser; products with salicylic acid or benzoyl peroxide, started slowly.",),
+        "If blemishes are painful, leave scars or do not improve in 8 to 12 weeks, ask a dermatologist.",
+        Severity.MODERATE,
+    ),
+    "redness": Advice(
+        ("Rinse with lukewarm water and leave out scrubs and alcohol-based toners for now.",),
+        ("Note what makes the redness worse: heat, sun, spicy food, alcohol or a new product.",),
+        ("A fragrance-free moisturiser; products with niacinamide, azelaic acid or panthenol.",),
+        "If redness stays, burns or comes with bumps or visible vessels, ask a dermatologist.",
+        Severity.MODERATE,
+    ),
+    "dark_spots": Advice(
+        ("Use a broad-spectrum sunscreen of SPF 30 or more every day; without it spots darken again.",),
+        ("Stay out of the midday sun and do not scratch spots.",),
+        ("Products with vitamin C, niacinamide or azelaic acid.",),
+        "Show a doctor any spot that is new, grows, bleeds, itches or has several colours or an uneven edge.",
+        Severity.LOW,
+    ),
+    "texture": Advice(
+        ("Cleanse gently and moisturise while the skin is still damp.",),
+        ("Sleep enough and do not smoke; both show in the skin's surface.",),
+        ("A mild exfoliant with lactic or glycolic acid once or twice a week; a moisturiser with ceramides.",),
+        "If roughness or scars trouble you, a dermatologist can explain treatments.",
+        Severity.HIGH,
+    ),
+    "pores": Advice(
+        ("Remove make-up and sunscreen in the evening.",),
+        ("Keep the routine simple; heavy creams make pores look larger.",),
+        ("A product with salicylic acid or niacinamide; oil-free sunscreen.",),
+        "If pores are often clogged or inflamed, ask a dermatologist.",
+        Severity.HIGH,
+    ),
+    "wrinkles": Advice(
+        ("Use a broad-spectrum sunscreen of SPF 30 or more every day.",),
+        ("Do not smoke, and wear sunglasses in bright light.",),
+        ("A retinol product in the evening, started slowly (not during pregnancy); a moisturiser with hyaluronic acid.",),
+        "If lines trouble you, a dermatologist can explain treatments and their limits.",
+        Severity.HIGH,
+    ),
+    "pigmentation": Advice(
+        ("Use a broad-spectrum sunscreen of SPF 30 or more every day, also on cloudy days.",),
+        ("Wear a hat in the sun; heat and light deepen uneven tone.",),
+        ("Products with niacinamide, azelaic acid or vitamin C.",),
+        "If patches spread or appeared during pregnancy or with a new medicine, ask a doctor.",
+        Severity.MODERATE,
+    ),
+    "under_eye": Advice(
+        ("Cool the area for a few minutes in the morning.",),
+        ("Sleep enough and lie with the head slightly raised; drink enough and go easy on salt.",),
+        ("An eye cream with caffeine or peptides; sunscreen around the eyes.",),
+        "If swelling is new, one-sided, painful or stays all day, ask a doctor.",
+        Severity.HIGH,
+    ),
+}
+
+GENERAL_CARE = (
+    "Keep up a simple routine: mild cleanser, moisturiser, sunscreen.",
+    "Repeat the photo in the same light after some weeks to see a change.",
+)
+WATCH = "See a doctor about any spot that is new, changes, bleeds or does not heal, whatever this report says."
+DEEP_TONE_NOTE = "On deeper skin tones blemishes often leave dark marks; treat them early and gently, and use sunscreen."
+FAIR_TONE_NOTE = "Skin that burns easily needs a high sun protection (SPF 50) and shade."
+AGE_NOTE = "Some fine lines are a normal part of skin at every age."
+
+DISCLAIMER = (
+    "This is a cosmetic estimate from one photo, not a medical examination. It can miss or overstate things. "
+    "For anything that worries you, see a doctor."
+)
+
+
+def describe(name: str, severity: Severity) -> str:
+    """One sentence about a finding, e.g. ``"Blemishes: clearly noticeable."``"""
+    return f"{TITLES[name]}: {DEGREES[severity]}."
