@@ -1,0 +1,134 @@
+"""All configuration, read once from environment variables, checked at start. `.env.example` documents each one."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from analyzer.errors import BadSetting
+
+MIB = 1024 * 1024
+CORES = os.cpu_count() or 1
+LOG_LEVELS = ("debug", "info", "warning", "error")
+LOCAL_PORTS = (3000, 3001, 3002)  # development servers of the selfie app
+DEFAULT_ORIGINS = (
+    "https://shineskincollective.com",
+    "https://www.shineskincollective.com",
+    *(f"http://{host}:{port}" for host in ("localhost", "127.0.0.1") for port in LOCAL_PORTS),
+)
+ORIGIN = re.compile(r"https?://[A-Za-z0-9.\-]+(:\d{1,5})?")
+LEAST_TOKEN_LENGTH = 16  # characters; shorter ones can be guessed
+HINT = "Correct the environment variable; .env.example describes it."
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Configuration of one service process.
+
+    Attributes:
+        host, port: where the server listens.
+        log_level: least level that is written.
+        cors_origins: origins whose pages may read answers; ``("*",)`` allows all.
+        max_body_bytes: request bodies above this get 413.
+        max_pixels: pictures that announce more pixels are refused before decoding.
+        threads: server threads; each holds one connection that sends, waits or is answered.
+        max_analyses: pictures that are decoded and analysed at the same time.
+        max_queue: requests that wait for one of those places; further ones get 503 at once.
+        queue_timeout_s: seconds that a request waits for a place before it gets 503.
+        max_large: how many of the analyses may hold a large picture (`web.admission.LARGE_PIXELS`).
+        read_timeout_s: seconds without a byte after which an upload is given up.
+        graceful_timeout_s: seconds that requests in flight get to finish when the server stops.
+        opencv_threads: threads of one OpenCV call.
+        operator_token: bearer token for `/metrics` and paths in the model status; None = no token is accepted.
+        operator_local: direct callers from this machine count as operators.
+    """
+
+    host: str = "0.0.0.0"
+    port: int = 8000
+    log_level: str = "info"
+    cors_origins: tuple[str, ...] = DEFAULT_ORIGINS
+    max_body_bytes: int = 24 * MIB
+    max_pixels: int = 50_000_000
+    threads: int = 64
+    max_analyses: int = CORES
+    max_queue: int = 16
+    queue_timeout_s: float = 10.0
+    max_large: int = 1
+    read_timeout_s: float = 15.0
+    graceful_timeout_s: int = 30
+    opencv_threads: int = CORES
+    operator_token: str | None = None
+    operator_local: bool = True
+
+
+def read(environment: Mapping[str, str] | None = None) -> Settings:
+    """Settings from environment variables; what is unset or empty keeps its default.
+
+    Raises:
+        BadSetting: a value is malformed or out of its range; the message names the variable.
+    """
+    env = os.environ if environment is None else environment
+    default = Settings()
+    return Settings(
+        host=env.get("HOST") or default.host,
+        port=_integer(env, "PORT", default.port, 1, 65535),
+        log_level=_word(env, "LOG_LEVEL", default.log_level, LOG_LEVELS),
+        cors_origins=_origins(env, "CORS_ORIGINS", default.cors_origins),
+        max_body_bytes=_integer(env, "MAX_BODY_MIB", default.max_body_bytes // MIB, 1, 256) * MIB,
+        max_pixels=_integer(env, "MAX_PIXELS", default.max_pixels, 100_000, 200_000_000),
+        threads=_integer(env, "THREADS", default.threads, 2, 512),
+        max_analyses=_integer(env, "MAX_ANALYSES", default.max_analyses, 1, 64),
+        max_queue=_integer(env, "MAX_QUEUE", default.max_queue, 0, 1024),
+        queue_timeout_s=_number(env, "QUEUE_TIMEOUT_S", default.queue_timeout_s, 0.0, 120.0),
+        max_large=_integer(env, "MAX_LARGE", default.max_large, 1, 64),
+        read_timeout_s=_number(env, "READ_TIMEOUT_S", default.read_timeout_s, 1.0, 300.0),
+        graceful_timeout_s=_integer(env, "GRACEFUL_TIMEOUT_S", default.graceful_timeout_s, 1, 600),
+        opencv_threads=_integer(env, "OPENCV_THREADS", default.opencv_threads, 1, 64),
+        operator_token=_token(env, "OPERATOR_TOKEN"),
+        operator_local=_word(env, "OPERATOR_LOCAL", "yes", ("yes", "no")) == "yes",
+    )
+
+
+def _integer(env: Mapping[str, str], name: str, default: int, least: int, most: int) -> int:
+    text = env.get(name, "").strip()
+    if not text:
+        return default
+    if not re.fullmatch(r"[+-]?[0-9]{1,12}", text) or not least <= int(text) <= most:
+        raise BadSetting(f"{name} must be a whole number from {least} to {most}.", HINT)
+    return int(text)
+
+
+def _number(env: Mapping[str, str], name: str, default: float, least: float, most: float) -> float:
+    text = env.get(name, "").strip()
+    if not text:
+        return default
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not least <= value <= most:
+        raise BadSetting(f"{name} must be a number from {least:g} to {most:g}.", HINT)
+    return value
+
+
+def _word(env: Mapping[str, str], name: str, default: str, allowed: tuple[str, ...]) -> str:
+    word = env.get(name, "").strip().lower() or default
+    if word not in allowed:
+        raise BadSetting(f"{name} must be one of {', '.join(allowed)}.", HINT)
+    return word
+
+
+def _origins(env: Mapping[str, str], name: str, default: tuple[str, ...]) -> tuple[str, ...]:
+    origins = tuple(part.strip().rstrip("/") for part in env.get(name, "").split(",") if part.strip())
+    if any(origin != "*" and not ORIGIN.fullmatch(origin) for origin in origins):
+        raise BadSetting(f"{name} must be origins such as https://example.com, separated by commas, or *.", HINT)
+    return origins or default
+
+
+def _token(env: Mapping[str, str], name: str) -> str | None:
+    token = env.get(name, "").strip()
+    if token and len(token) < LEAST_TOKEN_LENGTH:
+        raise BadSetting(f"{name} must have at least {LEAST_TOKEN_LENGTH} characters.", HINT)
+    return token or None

@@ -1,0 +1,59 @@
+"""The WSGI application: wiring only."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import cv2
+from flask import Flask
+
+from analyzer import pipeline, settings
+from analyzer.ensemble import Ensemble
+from analyzer.settings import Settings
+from web import cors, errors, logs, routes, tracing
+from web.admission import Admission
+from web.answers import OrjsonProvider
+from web.metrics import Metrics
+from web.paths import SlashNormaliser
+from web.readiness import Readiness, generated_portrait
+from web.service import Service
+from web.uploads import MemoryRequest
+
+
+def create_app(config: Settings | None = None, ensemble: Ensemble | None = None) -> Flask:
+    """The Flask app with its dependencies.
+
+    Args:
+        config: settings; None reads them from the environment.
+        ensemble: the learned part; None takes what is installed.
+
+    Raises:
+        BadSetting: an environment variable is malformed; the message names it.
+    """
+    config = config or settings.read()
+    ensemble = ensemble or Ensemble()
+    logs.configure(config.log_level)
+    cv2.setNumThreads(config.opencv_threads)
+    app = Flask("web", static_folder=None)
+    app.request_class = MemoryRequest
+    app.json = OrjsonProvider(app)
+    app.config.update(MAX_CONTENT_LENGTH=config.max_body_bytes, MAX_FORM_MEMORY_SIZE=config.max_body_bytes)
+    admission = Admission(config)
+    metrics = Metrics(admission)
+    app.extensions["service"] = Service(
+        settings=config,
+        ensemble=ensemble,
+        admission=admission,
+        metrics=metrics,
+        readiness=Readiness(partial(pipeline.analyze_photo, generated_portrait(), ensemble)),
+        kinds=routes.kinds(),
+    )
+    tracing.register(app, metrics)
+    cors.register(app, config.cors_origins)
+    errors.register(app)
+    routes.register(app)
+    app.wsgi_app = SlashNormaliser(app.wsgi_app)  # type: ignore[method-assign]
+    return app
+
+
+application = create_app()

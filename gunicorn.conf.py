@@ -1,0 +1,54 @@
+"""Numbers of the server.
+
+One process: its threads share the gates, the metrics and what is loaded, and OpenCV works outside the interpreter's
+lock, so that one process keeps all cores busy (docs/api.md, "Server").
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from analyzer import settings
+from analyzer.errors import BadSetting
+
+try:
+    _settings = settings.read()
+except BadSetting as error:
+    sys.exit(f"{error.message} {error.hint}")
+
+wsgi_app = "application:application"
+bind = f"{_settings.host}:{_settings.port}"
+worker_class = "gthread"
+workers = 1
+threads = _settings.threads
+worker_connections = 1000
+backlog = 256  # connections that the kernel holds while none can be taken
+preload_app = False  # network runtimes do not survive a fork
+timeout = 60  # s without a sign of life of the worker's main loop; requests may take longer
+graceful_timeout = _settings.graceful_timeout_s
+keepalive = 75  # s; longer than the 60 s of the usual proxies, so that they close first
+limit_request_line = 4094  # bytes
+limit_request_fields = 64
+limit_request_field_size = 8190  # bytes
+worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # sign of life without touching the disk
+control_socket_disable = True
+accesslog = None  # web.tracing writes one line per request
+errorlog = "-"
+loglevel = _settings.log_level
+logconfig_dict = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"json": {"()": "web.logs.JsonFormatter"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json", "stream": "ext://sys.stderr"}},
+    "root": {"level": "WARNING", "handlers": ["stderr"]},
+    "loggers": {
+        "gunicorn.error": {"level": _settings.log_level.upper(), "handlers": ["stderr"], "propagate": False},
+        "gunicorn.access": {"level": "WARNING", "handlers": ["stderr"], "propagate": False},
+    },
+}
+
+
+def post_worker_init(worker):  # type: ignore[no-untyped-def]
+    """Warm up in the worker as soon as it can answer; `/ready` says 503 until that is done."""
+    worker.wsgi.extensions["service"].readiness.start()

@@ -1,0 +1,1 @@
+"""Everything HTTP: the only package that imports Flask."""

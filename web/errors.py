@@ -1,0 +1,117 @@
+"""Failures -> status and JSON, in one table. No answer holds a stack trace or what the caller sent."""
+
+from __future__ import annotations
+
+import logging
+
+from flask import Flask, Response, current_app, g, request
+from pydantic import BaseModel
+from werkzeug.exceptions import ClientDisconnected, HTTPException, RequestEntityTooLarge
+
+from analyzer.errors import AnalyzerError
+from web import tracing, wire
+from web.admission import RETRY_AFTER_S
+from web.answers import json_answer
+
+log = logging.getLogger("web.errors")
+
+STATUS = {
+    "bad_json": 400,
+    "missing_image": 400,
+    "bad_base64": 400,
+    "bad_image": 400,
+    "truncated_image": 400,
+    "incomplete_upload": 400,
+    "bad_request": 400,
+    "forbidden": 403,
+    "not_found": 404,
+    "method_not_allowed": 405,
+    "too_large": 413,
+    "too_many_pixels": 413,
+    "unsupported_type": 415,
+    "internal_error": 500,
+    "busy": 503,
+}
+MIB = 1024 * 1024
+DRAINED_BYTES = 64 * MIB  # a body is read to its end up to here, because browsers drop an answer that comes before
+CHUNK_BYTES = 64 * 1024
+HTTP_ERRORS = {
+    404: ("not_found", "There is nothing at this address.", "See /docs for the routes."),
+    405: ("method_not_allowed", "This address does not take this method.", "See /docs for the routes."),
+}
+
+
+class Forbidden(AnalyzerError):
+    """The caller may not see this."""
+
+    code = "forbidden"
+
+
+def register(app: Flask) -> None:
+    """Translate every failure of the app once, at its border."""
+    app.register_error_handler(AnalyzerError, _analyzer_error)
+    app.register_error_handler(RequestEntityTooLarge, _too_large)
+    app.register_error_handler(ClientDisconnected, _incomplete)
+    app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(Exception, _fault)
+
+
+def _analyzer_error(error: AnalyzerError) -> Response:
+    if error.code not in STATUS:
+        return _fault(error)
+    response = _answer(error.code, error.message, error.hint)
+    if error.code == "busy":
+        response.headers["Retry-After"] = str(RETRY_AFTER_S)
+    return response
+
+
+def _too_large(error: RequestEntityTooLarge) -> Response:
+    _drain()
+    limit = (current_app.config["MAX_CONTENT_LENGTH"] or 0) // MIB
+    return _answer("too_large", f"The request is larger than {limit} MiB.", "Send a smaller copy of the photo.")
+
+
+def _incomplete(error: ClientDisconnected) -> Response:
+    response = _answer("incomplete_upload", "The upload broke off.", "Please send the photo again.")
+    response.headers["Connection"] = "close"
+    return response
+
+
+def _http_error(error: HTTPException) -> Response:
+    status = error.code or 500
+    if status < 400:  # a redirect is an answer, not a failure
+        return current_app.make_response(error.get_response())
+    code, message, hint = HTTP_ERRORS.get(status, ("bad_request", "The request cannot be understood.", ""))
+    response = _answer(code, message, hint)
+    if status == 405:
+        response.headers["Allow"] = ", ".join(sorted(getattr(error, "valid_methods", None) or ()))
+    return response
+
+
+def _fault(error: Exception) -> Response:
+    log.error("fault", exc_info=error, extra={"fields": {"request_id": tracing.request_id()}})
+    return _answer("internal_error", "Something went wrong on our side.", "Please try again; tell us the request_id.")
+
+
+def _answer(code: str, message: str, hint: str) -> Response:
+    g.error_code = code
+    return json_answer(_body(code, message, hint), STATUS[code])
+
+
+def _body(code: str, message: str, hint: str) -> BaseModel:
+    """The shape of the route that was asked, so that pages find the fields that they read."""
+    kind = current_app.extensions["service"].kinds.get(request.path)
+    if kind == "detect_faces":
+        return wire.failed_detection(code, message, hint, tracing.call())
+    if kind == "analyze":
+        return wire.failed_analysis(code, message, hint, tracing.call())
+    return wire.failure(code, message, hint, tracing.request_id())
+
+
+def _drain() -> None:
+    stream, left = request.environ["wsgi.input"], DRAINED_BYTES
+    try:
+        while left > 0 and (chunk := stream.read(min(CHUNK_BYTES, left))):
+            left -= len(chunk)
+    except OSError:
+        pass  # the client went away: nobody waits for the answer

@@ -1,0 +1,96 @@
+"""Faces and quality checks -> their part of the JSON, in pixels of the upright original."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from analyzer.values import Box, Check, Face, Photo, Report
+from web import numbers, pictures, shapes, wording
+
+CENTRED_WITHIN = 0.2  # of the picture's side: how far the middle of a centred face lies from the picture's middle
+
+
+def analysed_face(report: Report) -> shapes.AnalysedFace:
+    """The face that an analysis rests on; nothing but the picture's size when there is none."""
+    photo, face = report.photo, report.face
+    if face is None:
+        return shapes.AnalysedFace(image_dimensions=list(photo.original_size))
+    quality = quality_metrics(report.checks, face, photo)
+    return shapes.AnalysedFace(
+        detected=True,
+        confidence=numbers.share(face.confidence),
+        face_bounds=shapes.Bounds(**original_bounds(face.box, photo)),
+        image_dimensions=list(photo.original_size),
+        method=face.method,
+        quality_metrics=shapes.FaceQuality(
+            overall_quality=quality.overall_quality, quality_score=quality.quality_score
+        ),
+    )
+
+
+def face_entry(face: Face, photo: Photo) -> shapes.FaceEntry:
+    """One accepted face with its crop."""
+    bounds = original_bounds(face.box, photo)
+    eyes = () if face.eyes is None else face.eyes / photo.scale
+    return shapes.FaceEntry(
+        **bounds,
+        confidence=numbers.share(face.confidence),
+        bounds=shapes.Bounds(**bounds),
+        eyes=[shapes.Point(x=round(float(x)), y=round(float(y))) for x, y in eyes],
+        cropped_face_image=pictures.face_crop(photo, face),
+    )
+
+
+def original_bounds(box: Box, photo: Photo) -> dict[str, int]:
+    """Box in photo pixels -> whole original pixels inside the picture."""
+    return clipped_bounds(box.scaled(1 / photo.scale), photo)
+
+
+def clipped_bounds(box: Box, photo: Photo) -> dict[str, int]:
+    """Box in original pixels -> whole pixels inside the picture."""
+    width, height = photo.original_size
+    left, right = (min(max(round(x), 0), width) for x in (box.x, box.x + box.width))
+    top, bottom = (min(max(round(y), 0), height) for y in (box.y, box.y + box.height))
+    return {"x": left, "y": top, "width": right - left, "height": bottom - top}
+
+
+def quality_metrics(checks: tuple[Check, ...], face: Face | None, photo: Photo) -> shapes.QualityMetrics:
+    """Words for people about the checks; the score is the share of checks that were passed."""
+    if not checks:
+        return shapes.QualityMetrics()
+    failed = [check for check in checks if not check.passed]
+    positioning = wording.word(checks, wording.POSITIONING, "centered")
+    if face is None:
+        positioning = "unknown"
+    elif positioning == "centered" and not _is_centred(face.box, photo):
+        positioning = "off_center"
+    return shapes.QualityMetrics.model_validate(
+        {
+            "lighting": wording.word(checks, wording.LIGHTING, "good"),
+            "sharpness": wording.word(checks, wording.SHARPNESS, "sharp"),
+            "positioning": positioning,
+            "overall_quality": "poor" if any(check.refuses for check in failed) else "fair" if failed else "good",
+            "quality_score": round(1 - len(failed) / len(checks), 4),
+        }
+    )
+
+
+def _is_centred(box: Box, photo: Photo) -> bool:
+    height, width = photo.rgb.shape[:2]
+    x, y = box.centre
+    return abs(x / width - 0.5) <= CENTRED_WITHIN and abs(y / height - 0.5) <= CENTRED_WITHIN
+
+
+def check_entries(checks: Iterable[Check]) -> list[shapes.QualityCheck]:
+    """The checks with their measured values and limits."""
+    return [
+        shapes.QualityCheck(
+            code=check.code,
+            passed=check.passed,
+            refuses=check.refuses,
+            value=numbers.rounded(check.value),
+            limit=numbers.rounded(check.limit),
+            unit=check.unit,
+        )
+        for check in checks
+    ]

@@ -1,0 +1,40 @@
+"""ModelState -> the model status of the contract; file and bucket paths only for operators."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from analyzer.settings import Settings
+from analyzer.values import ModelState
+from web import wire
+from web.shapes import HareRun, ModelDetails, ModelStatus, ModelStatusBody
+from web.wording import SERVICE
+
+OPERATORS_ONLY = ("path", "s3_location", "s3_version_id")
+SECRET = ("operator_token",)
+
+
+def describe(model: ModelState, settings: Settings, is_operator: bool) -> ModelStatus:
+    """The status; `config` holds the settings in force for operators and is empty for others."""
+    hidden = () if is_operator else OPERATORS_ONLY
+    known = {name: value for name, value in model.details.items() if name in ModelDetails.model_fields}
+    details = ModelDetails(**{**known, "available": model.available, **dict.fromkeys(hidden)})
+    classes = [str(name) for name in model.details.get("labels", ())]
+    config = {name: value for name, value in asdict(settings).items() if name not in SECRET} if is_operator else {}
+    return ModelStatus(
+        service=SERVICE,
+        status="healthy" if model.available else "degraded",
+        timestamp=wire.timestamp(),
+        model_loaded=model.available,
+        classes=classes,
+        model_status=ModelStatusBody(
+            models_loaded=model.available,
+            total_models=int(model.available),
+            model_details={"facial": details},
+            fallback_reason=model.reason,
+            config=config,
+        ),
+        hare_run_v6=HareRun(
+            available=model.available, version=details.version, accuracy=model.details.get("accuracy"), classes=classes
+        ),
+    )

@@ -1,0 +1,160 @@
+"""One thin function per route; the aliases stand in one table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from flask import Flask, Response, request, send_from_directory
+
+from analyzer import pipeline
+from web import model_status, openapi, tracing, uploads, wire
+from web.access import is_operator
+from web.answers import json_answer
+from web.errors import Forbidden
+from web.metrics import CONTENT_TYPE
+from web.service import Route, service
+from web.shapes import Health, Ready
+from web.wording import SERVICE
+
+PAGES = Path(__file__).with_name("pages")
+STATIC = Path(__file__).with_name("static")
+
+
+def detect_faces() -> Response:
+    """Find the faces of a picture that an analysis would accept."""
+    shared = service()
+    with shared.admission.body(request.content_length):
+        data = uploads.read(request, shared.settings.read_timeout_s).data
+        with shared.admission.analysis(data) as waited_s:
+            found = pipeline.detect_faces(data, max_pixels=shared.settings.max_pixels)
+            answer = wire.detection(found, tracing.call())
+    tracing.outcome(answer.error_code, {**found.timings_ms, "queue": 1000 * waited_s}, shared.metrics)
+    return json_answer(answer)
+
+
+def analyze() -> Response:
+    """Report on the skin of the primary face."""
+    shared = service()
+    with shared.admission.body(request.content_length):
+        upload = uploads.read(request, shared.settings.read_timeout_s)
+        with shared.admission.analysis(upload.data) as waited_s:
+            report = pipeline.analyze_photo(
+                upload.data,
+                shared.ensemble,
+                demographics=upload.demographics,
+                max_pixels=shared.settings.max_pixels,
+            )
+            answer = wire.analysis(report, upload.include, tracing.call())
+    tracing.outcome(answer.error_code, {**report.timings_ms, "queue": 1000 * waited_s}, shared.metrics)
+    return json_answer(answer)
+
+
+def status() -> Response:
+    """What the ensemble's place holds; never loads anything."""
+    shared = service()
+    return json_answer(
+        model_status.describe(shared.ensemble.state(), shared.settings, is_operator(request, shared.settings))
+    )
+
+
+def health() -> Response:
+    """The process lives; touches nothing."""
+    return Response("OK", mimetype="text/plain")
+
+
+def system_health() -> Response:
+    """The process lives, as JSON."""
+    loaded = service().ensemble.state().available
+    message = "Service is running." if loaded else "Service is running on classical measurements alone."
+    return json_answer(Health(service=SERVICE, message=message, models_loaded=loaded, timestamp=wire.timestamp()))
+
+
+def ready() -> Response:
+    """200 as soon as one picture went through the whole analysis in this process, 503 before."""
+    readiness = service().readiness
+    readiness.start()
+    state = readiness.state
+    answer = Ready.model_validate({"ready": state == "ready", "state": state, "timestamp": wire.timestamp()})
+    return json_answer(answer, 200 if answer.ready else 503)
+
+
+def metrics() -> Response:
+    """Prometheus text, for operators."""
+    shared = service()
+    if not is_operator(request, shared.settings):
+        raise Forbidden("Metrics are for operators.", "Call from this machine or send the operator token.")
+    return Response(shared.metrics.text(), content_type=CONTENT_TYPE)
+
+
+def describe() -> Response:
+    """The OpenAPI description."""
+    return Response(openapi.document(ROUTES), mimetype="application/json")
+
+
+def docs() -> Response:
+    """A page to read the description and to try the routes."""
+    return send_from_directory(PAGES, "docs.html")
+
+
+def home() -> Response:
+    """The page for people."""
+    return send_from_directory(STATIC, "index.html")
+
+
+def asset() -> Response:
+    """A file of the page for people or of the docs page."""
+    name = request.path.removeprefix("/static").lstrip("/")
+    return send_from_directory(STATIC if (STATIC / name).is_file() else PAGES, name)
+
+
+ROUTES = (
+    Route(detect_faces, "POST", ("/api/v4/face/detect", "/api/v1/face/detect", "/api/v3/face/detect")),
+    Route(
+        analyze,
+        "POST",
+        (
+            "/api/v6/skin/analyze-hare-run",
+            "/api/v6/skin/analyze-advanced",
+            "/api/v6/skin/analyze-production-model",
+            "/api/v4/skin/analyze-enhanced",
+            "/api/v5/skin/analyze-fixed",
+        ),
+    ),
+    Route(status, "GET", ("/api/v5/skin/model-status",)),
+    Route(health, "GET", ("/health",)),
+    Route(system_health, "GET", ("/api/health", "/api/v3/system/health")),
+    Route(ready, "GET", ("/ready",)),
+    Route(metrics, "GET", ("/metrics",)),
+    Route(describe, "GET", ("/openapi.json",)),
+    Route(docs, "GET", ("/docs",)),
+    Route(home, "GET", ("/",)),
+    Route(asset, "GET", ()),
+)
+
+
+def register(app: Flask) -> None:
+    """Put every path of the table on the app, and the files of the pages under / and /static/."""
+    for route in ROUTES:
+        for path in route.paths or _asset_paths():
+            app.add_url_rule(path, route.view.__name__, route.view, methods=[route.method], strict_slashes=False)
+    app.after_request(_add_safety_headers)
+
+
+def kinds() -> dict[str, str]:
+    """Path → name of its route."""
+    return {path: route.view.__name__ for route in ROUTES for path in route.paths}
+
+
+def _asset_paths() -> tuple[str, ...]:
+    files = [file for folder in (PAGES, STATIC) for file in sorted(folder.rglob("*")) if file.is_file()]
+    names = [file.relative_to(STATIC if STATIC in file.parents else PAGES).as_posix() for file in files]
+    return tuple(f"{root}/{name}" for name in dict.fromkeys(names) for root in ("", "/static"))
+
+
+def _add_safety_headers(response: Response) -> Response:
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Referrer-Policy"] = "no-referrer"
+    response.headers.setdefault(
+        "Cache-Control", "no-cache" if request.endpoint in ("home", "docs", "asset") else "no-store"
+    )
+    return response

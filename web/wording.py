@@ -1,0 +1,88 @@
+"""Short plain texts of the answers. A cosmetic reading, not a diagnosis."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from analyzer.values import Check, Finding, Severity
+
+SERVICE = "shine-backend-hare-run-v6"
+DISCLAIMER = (
+    "This is a cosmetic reading of one photo by image measurements. It is not a medical diagnosis and does not replace "
+    "a visit to a dermatologist."
+)
+TITLES: Mapping[str, str] = {
+    "acne": "Acne-like spots",
+    "redness": "Redness",
+    "dark_spots": "Dark spots",
+    "texture": "Skin texture",
+    "pores": "Visible pores",
+    "wrinkles": "Wrinkles and lines",
+    "pigmentation": "Uneven pigmentation",
+    "under_eye": "Under-eye shadows and puffiness",
+}
+LEVELS: Mapping[Severity, str] = {
+    Severity.NONE: "nothing noticeable",
+    Severity.MINIMAL: "barely noticeable",
+    Severity.LOW: "slight",
+    Severity.MODERATE: "moderate",
+    Severity.HIGH: "pronounced",
+}
+TEXTURE: Mapping[Severity, str] = {
+    Severity.NONE: "normal",
+    Severity.MINIMAL: "normal",
+    Severity.LOW: "slightly uneven",
+    Severity.MODERATE: "uneven",
+    Severity.HIGH: "rough",
+}
+TONE: Mapping[Severity, str] = {
+    Severity.NONE: "even",
+    Severity.MINIMAL: "even",
+    Severity.LOW: "slightly uneven",
+    Severity.MODERATE: "uneven",
+    Severity.HIGH: "very uneven",
+}
+HEALTHY = "No noticeable skin concern was found in this photo."
+NOTHING_MEASURED = "Nothing could be measured on this photo."
+
+# Which checks speak about what, the first failing one gives the word.
+LIGHTING: Mapping[str, str] = {
+    "too_dark": "dark",
+    "too_bright": "bright",
+    "uneven_light": "uneven",
+    "low_contrast": "flat",
+    "colour_cast": "tinted",
+}
+SHARPNESS: Mapping[str, str] = {"blur": "blurred"}
+POSITIONING: Mapping[str, str] = {
+    "face_cut_off": "cut_off",
+    "face_too_small": "too_far",
+    "tilted": "tilted",
+    "not_frontal": "turned",
+}
+
+
+def describe(finding: Finding, spots: int | None) -> str:
+    """One sentence about a finding, e.g. "Acne-like spots: moderate (9 spots), mostly on the chin."."""
+    title = TITLES.get(finding.name, finding.name.replace("_", " ").capitalize())
+    if finding.score is None:
+        _, _, sentence = (finding.reason or "").partition(": ")
+        return f"{title}: could not be measured. {sentence}".strip()
+    count = f" ({spots} {'spot' if spots == 1 else 'spots'})" if spots and finding.detected else ""
+    place = location(finding)
+    where = f", mostly on the {place.replace('_', ' ')}" if finding.detected and place != "face" else ""
+    return f"{title}: {LEVELS[finding.severity]}{count}{where}."
+
+
+def location(finding: Finding) -> str:
+    """The region with the highest score; "face" when no region was measured."""
+    scores = {name: score for name, score in finding.regions.items() if score is not None}
+    return max(scores, key=lambda name: scores[name]) if scores else "face"
+
+
+def word(checks: Sequence[Check], words: Mapping[str, str], good: str) -> str:
+    """The word of the first failed check among `words`, `good` when all passed, "unknown" when none was made."""
+    made = [check for check in checks if check.code in words]
+    if not made:
+        return "unknown"
+    return next((words[check.code] for check in made if not check.passed), good)
