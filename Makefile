@@ -13,8 +13,7 @@ SUITABLE := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3; do \
 	if $$name -c '$(SUITABLE)' >/dev/null 2>&1; then echo $$name; break; fi; done)
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
-BENCHMARKS := $(sort $(basename $(notdir $(filter-out benchmarks/_% benchmarks/corpus.py,$(wildcard benchmarks/*.py)))))
-CODE := application.py gunicorn.conf.py analyzer web benchmarks tests
+BENCHMARKS = $(sort $(basename $(notdir $(shell grep -l '__name__ == "__main__"' benchmarks/*.py))))
 export PORT ?= 8000
 
 help: ## List the targets
