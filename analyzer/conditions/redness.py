@@ -1,11 +1,97 @@
-"""Not written yet."""
+"""Redness: how far skin is redder than the person's own less red skin, over regions; diffuse flush apart from spots.
+
+Redness of a pixel is e = a* - 0.4 b* (CIELAB), smoothed over about 2 mm. Blood raises a* alone; melanin, and a warm white
+balance, raise b* together with a*, and the second term takes that part out again. The person's own baseline is
+the 20 % quantile of e over the skin. The measurement, in CIELAB units, is
+
+    raw = rms(max(e - baseline - 1.5, 0)) + 0.3 max(baseline - 10, 0)
+
+where the root mean square over the skin gives one red cheek more weight than a plain mean would.
+
+The first term is relative to the person: it does not change with complexion or with a colour cast that is the same all over.
+It is blind to a face that is red everywhere, where the least red skin is affected as well. The second term is for such
+faces: a baseline above 10 is redder than that of nine in ten faces. It is weak on purpose, since light and camera
+shift a baseline too.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+import cv2
+import numpy as np
+
 from analyzer import calibration
+from analyzer.geometry import PX_PER_MM
 from analyzer.roi import Roi
-from analyzer.values import Finding
+from analyzer.smoothing import Plane, blur_inside, halve, halve_mask
+from analyzer.values import Finding, Mask
+
+NAME = "redness"
+MELANIN_B_PER_A = 0.4  # share of b* taken off a*; along brown spots of dermnet_facial a* rises by about 0.4 of b*
+BASELINE_QUANTILE = 20  # percent of the skin that is taken as the person's unaffected skin
+DEAD_ZONE = 1.5  # CIELAB units, ordinary mottling of skin and JPEG chroma
+ABSOLUTE_LIMIT = 10.0  # CIELAB units, baseline of the reddest tenth of UTKFace adults
+ABSOLUTE_WEIGHT = 0.3  # of a baseline above that limit
+AFFECTED = 5.0  # CIELAB units above the baseline from which skin counts as affected area
+SMOOTH_PX = 2.0  # standard deviation, half-size pixels, about 2 mm
+MARGIN_PX = 2  # half-size pixels along mask borders that are left out (lip red, hair)
+SPOT_MM = 9.0  # affected parts narrower than this are spots, wider ones diffuse
+LEAST_SKIN_PX = 3000  # half-size pixels of skin, about a tenth of a face, needed for a baseline
+LEAST_REGION_PX = 120  # half-size pixels, about 1 cm²
+LEAST_CHROMA = 4.0  # CIELAB, of the median skin; below this the picture holds no colour
 
 
-def measure(roi: Roi) -> Finding:
-    return calibration.not_measured("redness", "not_written", "This measurement is not written yet.")
+def measure(roi: Roi, *, gate: bool = True) -> Finding:
+    """Redness of the skin.
+
+    Args:
+        roi: the aligned face.
+        gate: False measures even where the service would refuse (benchmarks).
+    """
+    skin = halve_mask(roi.skin, MARGIN_PX)
+    if skin.sum() < (LEAST_SKIN_PX if gate else 1):
+        return calibration.not_measured(NAME, "too_few_pixels", "Too little skin is visible to judge redness.")
+    lightness_a_b = [halve(np.ascontiguousarray(roi.lab[..., channel])) for channel in range(3)]
+    if gate and _chroma(lightness_a_b[1], lightness_a_b[2], skin) < LEAST_CHROMA:
+        return calibration.not_measured(NAME, "no_colour", "The picture holds almost no colour.")
+    index = blur_inside(lightness_a_b[1] - MELANIN_B_PER_A * lightness_a_b[2], skin, SMOOTH_PX)
+    baseline = float(np.percentile(index[skin], BASELINE_QUANTILE))
+    excess = index - baseline
+    absolute = ABSOLUTE_WEIGHT * max(baseline - ABSOLUTE_LIMIT, 0.0)
+    relative = np.maximum(excess - DEAD_ZONE, 0)
+    affected = skin & (excess + absolute > AFFECTED)
+    return calibration.measured(
+        NAME,
+        _rms(relative, skin) + absolute,
+        regions=_per_region(relative, skin, roi.regions, absolute),
+        area_fraction=float(affected.sum() / skin.sum()),
+        evidence={"baseline": baseline, "relative": _rms(relative, skin), "absolute": absolute} | _shares(affected),
+    )
+
+
+def _chroma(a: Plane, b: Plane, skin: Mask) -> float:
+    return float(np.hypot(np.median(a[skin]), np.median(b[skin])))
+
+
+def _rms(values: Plane, inside: Mask) -> float:
+    return float(np.sqrt(np.mean(np.square(values[inside]))))
+
+
+def _per_region(relative: Plane, skin: Mask, regions: Mapping[str, Mask], absolute: float) -> dict[str, float | None]:
+    """The measurement over each region, against the baseline of the whole face; None where too little is visible."""
+    inside = {name: mask[::2, ::2] & skin for name, mask in regions.items()}
+    return {
+        name: _rms(relative, mask) + absolute if mask.sum() >= LEAST_REGION_PX else None
+        for name, mask in inside.items()
+    }
+
+
+def _shares(affected: Mask) -> dict[str, float]:
+    """Shares of the affected area that lie in wide patches and in spots; both 0 where nothing is affected."""
+    side = round(SPOT_MM * PX_PER_MM / 2) | 1
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
+    wide = cv2.morphologyEx(affected.astype(np.uint8), cv2.MORPH_OPEN, disc).sum()
+    total = float(affected.sum())
+    diffuse = float(wide) / total if total else 0.0
+    return {"diffuse_share": diffuse, "spot_share": 1.0 - diffuse if total else 0.0}

@@ -1,0 +1,32 @@
+"""Smoothing that knows the skin mask: nothing outside the mask bleeds into what is inside."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from analyzer.values import Mask
+
+Plane = NDArray[np.float32]  # (H, W)
+LEAST_WEIGHT = 1e-3  # share of skin in the window under which the mean is not defined; such pixels get 0
+
+
+def halve(values: Plane) -> Plane:
+    """(H/2, W/2) area average."""
+    height, width = values.shape
+    return cv2.resize(values, (width // 2, height // 2), interpolation=cv2.INTER_AREA).astype(np.float32)
+
+
+def halve_mask(mask: Mask, margin_px: int = 0) -> Mask:
+    """(H/2, W/2) of a mask: only what is skin all over, minus a margin (half-size pixels) along every border."""
+    inside = (halve(mask.astype(np.float32)) > 0.99).astype(np.uint8)
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * margin_px + 1,) * 2)
+    return cv2.erode(inside, disc, borderValue=1).astype(bool)
+
+
+def blur_inside(values: Plane, mask: Mask, sigma_px: float) -> Plane:
+    """Gaussian mean over masked pixels only (normalised convolution); 0 far from the mask."""
+    weight = cv2.GaussianBlur(mask.astype(np.float32), (0, 0), sigma_px)
+    total = cv2.GaussianBlur(np.where(mask, values, np.float32(0)), (0, 0), sigma_px)
+    return np.where(weight > LEAST_WEIGHT, total / np.maximum(weight, LEAST_WEIGHT), np.float32(0)).astype(np.float32)
