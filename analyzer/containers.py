@@ -33,6 +33,7 @@ _JPEG_FRAMES = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
 _JPEG_EOI, _JPEG_SOS, _JPEG_APP1, _JPEG_APP2 = 0xD9, 0xDA, 0xE1, 0xE2
 
 _HEIC_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"})
+_HEIC_BOXES = frozenset({b"ftyp", b"meta", b"mdat", b"idat", b"moov", b"free", b"skip", b"wide", b"uuid", b"mpvd"})
 _STARTS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a")
 _REFUSED = (
     (re.compile(rb"II\*\0|MM\0\*|II\+\0|MM\0\+|IIRO|IIU\0"), "TIFF or camera raw"),
@@ -77,11 +78,13 @@ class Header:
         return self.width * self.height
 
 
-def bad_photo(detail: str = "is damaged and cannot be read") -> BadPhoto:
-    return BadPhoto(f"This picture {detail}.", f"Send the original {_TAKEN} photo.")
+def bad_photo() -> BadPhoto:
+    """The refusal of a picture whose parts contradict the standard of its type."""
+    return BadPhoto("This picture is damaged and cannot be read.", f"Send the original {_TAKEN} photo.")
 
 
 def truncated_photo() -> BadPhoto:
+    """The refusal of a picture that ends too early."""
     return BadPhoto("This picture is incomplete: its end is missing.", "Send the photo again.", code=TRUNCATED)
 
 
@@ -114,15 +117,19 @@ def _is_heic(data: bytes) -> bool:
 
 
 def _refusal(data: bytes) -> BadPhoto:
-    cut_inside = any(start.startswith(data) for start in (*_STARTS, b"RIFF")) or (
-        len(data) < 12 and (data[:4] == b"RIFF" or b"ftyp".startswith(data[4:8]) and data[:2] == b"\0\0")
-    )
-    if cut_inside:
+    if _ends_inside_signature(data):
         return truncated_photo()
     for pattern, name in _REFUSED:
         if pattern.match(data):
             return UnsupportedType(f"This is a {name} file, which is not taken.", f"Send a {_TAKEN} photo.")
     return BadPhoto("This file is not a picture of a known type.", f"Send a {_TAKEN} photo.")
+
+
+def _ends_inside_signature(data: bytes) -> bool:
+    if any(start.startswith(data) for start in (*_STARTS, b"RIFF")):
+        return True
+    heic_begins = data[:2] == b"\0\0" and b"ftyp".startswith(data[4:8])
+    return len(data) < 12 and (data[:4] == b"RIFF" or heic_begins)
 
 
 def read_header(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Header:
@@ -317,6 +324,27 @@ def _after_blocks(data: bytes, at: int) -> int:
     raise bad_photo()
 
 
+def heic_boxes(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """Type, start and end of every top-level box, header included; a foreign trailer, as phones add, ends the walk."""
+    at = 0
+    for _ in range(MAX_PARTS):
+        if at + 8 > len(data):
+            return
+        size, kind = struct.unpack_from(">I4s", data, at)
+        if kind not in _HEIC_BOXES:
+            return
+        if size == 1:
+            (size,) = struct.unpack_from(">Q", data, at + 8)
+        end = at + size if size else len(data)
+        if end > len(data):
+            raise truncated_photo()
+        if end < at + 8:
+            raise bad_photo()
+        yield kind, at, end
+        at = end
+    raise bad_photo()
+
+
 def open_heic(data: bytes) -> Any:
     """The primary picture of a HEIC file, not yet decoded (a `pillow_heif.HeifFile`).
 
@@ -332,8 +360,11 @@ def open_heic(data: bytes) -> Any:
 
 def _read_heic(data: bytes) -> Header:
     """libheif applies the file's own rotation, which by the standard replaces Exif's: nothing is left to turn."""
+    ends = {kind: end for kind, _, end in heic_boxes(data)}
+    if b"meta" not in ends:
+        raise truncated_photo()
     heif = open_heic(data)
-    return _header("image/heic", heif.size, b"", heif.info.get("icc_profile"), len(data))
+    return _header("image/heic", heif.size, b"", heif.info.get("icc_profile"), max(ends.values()))
 
 
 _READERS: dict[str, Callable[[bytes], Header]] = {
