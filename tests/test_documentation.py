@@ -1,4 +1,4 @@
-"""The documentation names what there is: routes, conditions, settings, targets, benchmarks; its links lead somewhere."""
+"""The documentation names what there is: routes, conditions, settings, targets, benchmarks; its links lead on."""
 
 from __future__ import annotations
 

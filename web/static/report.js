@@ -1,8 +1,8 @@
 // The answer of the service -> the page. Text is set as text, never as HTML.
 
 const NAMES = {
-  acne: "Acne", redness: "Redness", dark_spots: "Dark spots", texture: "Texture", pores: "Pores",
-  wrinkles: "Wrinkles", pigmentation: "Uneven tone", under_eye: "Under the eyes",
+  acne: "Blemishes", redness: "Redness", dark_spots: "Dark spots", texture: "Texture", pores: "Pores",
+  wrinkles: "Lines and wrinkles", pigmentation: "Uneven pigmentation", under_eye: "Under the eyes",
 };
 const ADVICE = {
   immediate_actions: "Now", lifestyle_changes: "Every day", products: "Products", professional_advice: "Professional advice",

@@ -1,0 +1,103 @@
+"""The command at a terminal: table, JSON, overlay, and an exit status that a script can rely on."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from skimage import data as samples
+
+from analyzer.__main__ import ANALYSED, BAD_PHOTO, FAILED, REFUSED, main
+from analyzer.conditions import CONDITIONS
+
+
+@pytest.fixture(scope="module")
+def portrait(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("photos") / "portrait.png"
+    enlarged = cv2.resize(samples.astronaut(), None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC)
+    cv2.imwrite(str(path), enlarged[..., ::-1])
+    return path
+
+
+@pytest.fixture
+def wall(tmp_path: Path) -> Path:
+    """A picture without a face."""
+    path = tmp_path / "wall.png"
+    cv2.imwrite(str(path), np.full((600, 600, 3), 150, np.uint8))
+    return path
+
+
+def test_table_has_one_line_per_condition(portrait: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(portrait)]) == ANALYSED
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines if line.split(" ")[0] in CONDITIONS] == list(CONDITIONS)
+    assert "A cosmetic estimate, not a diagnosis." in lines
+
+
+def test_json_is_whole_and_finite(portrait: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(portrait), "--json"]) == ANALYSED
+    report = json.loads(capsys.readouterr().out, parse_constant=lambda word: pytest.fail(f"{word} in JSON"))
+    assert [finding["name"] for finding in report["findings"]] == list(CONDITIONS)
+    assert report["photo"] == {"width": 1024, "height": 1024, "media_type": "image/png"}
+    box = report["face"]["box"]
+    assert 300 < box["x"] + box["width"] / 2 < 600, "in pixels of the file"
+
+
+def test_overlay_is_a_picture_of_the_same_width(portrait: Path, tmp_path: Path) -> None:
+    target = tmp_path / "seen.png"
+    assert main([str(portrait), "--overlay", str(target)]) == ANALYSED
+    drawn = cv2.imread(str(target))
+    assert drawn.shape[1] == 1024
+    assert drawn.shape[0] > 1024, "the legend stands below"
+
+
+def test_refusal_says_why_and_still_draws(wall: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    target = tmp_path / "seen.png"
+    assert main([str(wall), "--overlay", str(target)]) == REFUSED
+    assert "Refused" in capsys.readouterr().out
+    assert cv2.imread(str(target)) is not None
+
+
+def test_refusal_as_json_has_its_code(wall: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(wall), "--json"]) == REFUSED
+    report = json.loads(capsys.readouterr().out)
+    assert report["error_code"]
+    assert report["findings"] == []
+
+
+def test_file_that_is_no_picture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "letter.jpg"
+    path.write_text("Dear all")
+    assert main([str(path)]) == BAD_PHOTO
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "letter.jpg" in captured.err
+
+
+@pytest.mark.parametrize("name", ["absent.jpg", "."])
+def test_file_that_cannot_be_read(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(tmp_path / name)]) == FAILED
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_overlay_that_cannot_be_written(wall: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(wall), "--overlay", str(tmp_path / "absent" / "seen.png")]) == FAILED
+    assert "seen.png" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [[], ["a.jpg", "--unknown"]])
+def test_wrong_command_is_not_mistaken_for_a_refusal(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(arguments)
+    assert left.value.code == FAILED
+    assert "usage" in capsys.readouterr().err
+
+
+def test_help_tells_the_exit_statuses(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(["--help"])
+    assert left.value.code == 0
+    assert "exit status" in capsys.readouterr().out

@@ -1,0 +1,108 @@
+"""The page for people: whole, from this service alone, and reading only fields that the answer has."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from analyzer import settings
+from analyzer.conditions import CONDITIONS
+from application import create_app
+
+STATIC = Path(__file__).resolve().parents[2] / "web" / "static"
+SCRIPTS = sorted(STATIC.glob("*.js"))
+
+
+class Page(HTMLParser):
+    """Ids, tags with attributes, and text inside script and style."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.inline: list[str] = []
+        self._open = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        self._open = tag
+
+    def handle_data(self, data: str) -> None:
+        if self._open in ("script", "style") and data.strip():
+            self.inline.append(data)
+
+    @property
+    def ids(self) -> list[str]:
+        return [attributes["id"] or "" for _, attributes in self.tags if "id" in attributes]
+
+
+@pytest.fixture(scope="module")
+def page() -> Page:
+    parsed = Page()
+    parsed.feed((STATIC / "index.html").read_text(encoding="utf-8"))
+    return parsed
+
+
+def test_page_and_all_it_names_is_served(page: Page) -> None:
+    client = create_app(settings.Settings()).test_client()
+    with client.get("/") as home:
+        assert home.mimetype == "text/html"
+    names = [a.get("href") or a.get("src") for tag, a in page.tags if tag in ("link", "script")]
+    imports = [f"static/{name}" for path in SCRIPTS for name in re.findall(r'from "\./(.+?)"', path.read_text("utf-8"))]
+    for name in (*names, *imports):
+        with client.get(f"/{name}") as answer:
+            assert answer.status_code == 200, name
+
+
+def test_nothing_comes_from_elsewhere() -> None:
+    for path in STATIC.iterdir():
+        text = path.read_text(encoding="utf-8").replace("http://www.w3.org/2000/svg", "")
+        assert not re.search(r"https?://|//[a-z]+\.|@import", text), path.name
+
+
+def test_no_inline_script_or_style(page: Page) -> None:
+    assert page.inline == []
+    attributes = {name for _, held in page.tags for name in held}
+    assert not {name for name in attributes if name.startswith("on") or name == "style"}
+
+
+def test_ids_are_unique_and_those_in_scripts_exist(page: Page) -> None:
+    assert len(page.ids) == len(set(page.ids))
+    wanted = {name for path in SCRIPTS for name in re.findall(r'\bat\("([a-z-]+)"\)', path.read_text("utf-8"))}
+    assert wanted
+    assert wanted <= set(page.ids)
+
+
+def test_labels_refer_to_something(page: Page) -> None:
+    referred = {
+        name
+        for _, attributes in page.tags
+        for key in ("aria-labelledby", "aria-describedby", "for")
+        for name in (attributes.get(key) or "").split()
+    }
+    assert referred <= set(page.ids)
+
+
+def test_pictures_have_a_text_alternative(page: Page) -> None:
+    assert all(attributes.get("alt") for tag, attributes in page.tags if tag == "img")
+
+
+def test_every_condition_has_a_name_on_the_page() -> None:
+    names = re.search(r"const NAMES = \{(.*?)\}", (STATIC / "report.js").read_text("utf-8"), re.DOTALL)
+    assert names is not None
+    assert set(re.findall(r"(\w+):", names.group(1))) == set(CONDITIONS)
+
+
+def test_text_is_never_put_in_as_html() -> None:
+    assert not [
+        path.name
+        for path in SCRIPTS
+        if re.search(r"innerHTML|outerHTML|insertAdjacentHTML|eval\(", path.read_text("utf-8"))
+    ]
+
+
+def test_page_keeps_nothing() -> None:
+    forbidden = r"localStorage|sessionStorage|indexedDB|document\.cookie|serviceWorker"
+    assert not [path.name for path in SCRIPTS if re.search(forbidden, path.read_text("utf-8"))]
