@@ -60,6 +60,8 @@ def main() -> None:
     parser.add_argument("--landmarks", action="store_true", help="take the teacher's landmarks instead of the detector")
     parser.add_argument("--draw", type=Path, metavar="DIR", help="write one overlay per face to this folder")
     options = parser.parse_args()
+    if not corpus.data_root().is_dir():
+        parser.error(f"the marked pictures are not here: {corpus.data_root()} (set SKIN_DATA)")
     cv2.setNumThreads(1)
     rows = [row(entry, teacher=options.landmarks, draw=options.draw) for entry in entries()]
     table = summarise(rows)
