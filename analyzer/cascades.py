@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from analyzer.errors import BadSetting
 
 PATH = Path(__file__).with_name("face_confidence.json")
+CASCADES = Path(cv2.__file__).with_name("data")  # comes with opencv-python below 5
 FILES = {
     "alt2": "haarcascade_frontalface_alt2.xml",
     "default": "haarcascade_frontalface_default.xml",
@@ -64,32 +65,27 @@ def scan(kind: str, gray: Gray, least_px: float, most_px: float, step: float) ->
     centre_x = x + side / 2
     if mirror:
         centre_x = gray.shape[1] - centre_x
-    return np.stack(
-        [
-            centre_x + framing["right"] * side,
-            y + side / 2 + framing["down"] * side,
-            framing["scale"] * side,
-            np.ravel(weights),
-        ],
-        axis=1,
-    ).astype(np.float32)
+    centre_y = y + side / 2 + framing["down"] * side
+    hits = np.stack([centre_x + framing["right"] * side, centre_y, framing["scale"] * side, np.ravel(weights)], axis=1)
+    return hits[np.lexsort(hits.T)].astype(np.float32)  # OpenCV's own order varies with its threads
 
 
-def overlap(square: NDArray[np.float32], squares: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Intersection over union of one square with many.
+def overlap(some: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Intersection over union of squares.
 
     Args:
-        square: (3+,) centre x, centre y, side.
-        squares: (N, 3+).
+        some: (M, 3+) centre x, centre y, side.
+        others: (N, 3+).
 
     Returns:
-        (N,) in 0..1.
+        (M, N) in 0..1.
     """
-    reach = (square[2] + squares[:, 2]) / 2
-    shared = np.minimum(square[2], squares[:, 2])[:, None]
-    sides = np.clip(reach[:, None] - np.abs(squares[:, :2] - square[:2]), 0, shared)
-    both = sides[:, 0] * sides[:, 1]
-    return both / np.maximum(square[2] ** 2 + squares[:, 2] ** 2 - both, AREA_FLOOR)
+    side, other_side = some[:, None, 2], others[None, :, 2]
+    gaps = np.abs(some[:, None, :2] - others[None, :, :2])
+    shared = np.clip((side + other_side)[..., None] / 2 - gaps, 0, np.minimum(side, other_side)[..., None])
+    both = shared[..., 0] * shared[..., 1]
+    either: NDArray[np.float32] = side**2 + other_side**2 - both
+    return np.asarray(both / np.maximum(either, AREA_FLOOR), np.float32)
 
 
 def group(hits: Hits, least_votes: int, most: int, same: float = 0.45) -> NDArray[np.float32]:
@@ -103,15 +99,17 @@ def group(hits: Hits, least_votes: int, most: int, same: float = 0.45) -> NDArra
     Returns:
         (M, 5): mean centre x, mean centre y, mean side, largest level weight, number of hits.
     """
+    near = overlap(hits, hits) > same
+    free = np.ones(len(hits), bool)
     clusters: list[list[float]] = []
-    while len(hits) and len(clusters) < most:
-        near = np.stack([overlap(hit, hits) > same for hit in hits])
-        members = near[int(near.sum(axis=1).argmax())]
+    while free.any() and len(clusters) < most:
+        votes = np.where(free, (near & free).sum(axis=1), 0)
+        members = near[int(votes.argmax())] & free
         if members.sum() < least_votes:
             break
         x, y, side, _ = hits[members].mean(axis=0)
         clusters.append([x, y, side, hits[members, 3].max(), float(members.sum())])
-        hits = hits[~members]
+        free &= ~members
     return np.array(clusters, np.float32).reshape(-1, 5)
 
 
@@ -123,15 +121,16 @@ def fitted() -> Mapping[str, Any]:
         BadSetting: the file is missing or is not JSON.
     """
     try:
-        return json.loads(PATH.read_text(encoding="utf-8"))
+        document: Mapping[str, Any] = json.loads(PATH.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise BadSetting(f"{PATH.name} cannot be read: {error}", "Restore the file from the release.") from error
+    return document
 
 
 def _classifier(name: str) -> cv2.CascadeClassifier:
     loaded: dict[str, cv2.CascadeClassifier] = _local.__dict__.setdefault("classifiers", {})
     if name not in loaded:
-        loaded[name] = cv2.CascadeClassifier(cv2.data.haarcascades + FILES[name])
+        loaded[name] = cv2.CascadeClassifier(str(CASCADES / FILES[name]))
         if loaded[name].empty():
             raise BadSetting(f"OpenCV's cascade {FILES[name]} is missing", "Install opencv-python-headless below 5.")
     return loaded[name]

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from analyzer.cascades import Gray, fitted, group, scan
 from analyzer.values import Points
 
-REACH = (-0.46, -0.36, 0.46, 0.14)  # left, top, right, bottom of the searched band, from the box centre, in box sides
-EYE_SIDES = (0.14, 0.42)  # smallest and largest eye hit, in box sides
+REACH = (-0.44, -0.32, 0.44, 0.1)  # left, top, right, bottom of the searched band, from the box centre, in box sides
+EYE_SIDES = (0.18, 0.42)  # smallest and largest eye hit, in box sides
 STEP = 1.1  # ratio of neighbouring window sizes
 LEAST_VOTES = 2  # hits that an eye needs
 MOST_EYES = 3  # candidates per side of the face
 MOST_SQUARED_Z = 20.0  # above this a pair does not look like two eyes of this face
-IRIS_REACH = 0.07  # how far the refinement may move an eye, in box sides
+IRIS_REACH = 0.05  # how far the refinement may move an eye, in box sides
 GRADIENT_QUANTILE = 0.7  # weaker edges do not vote for the iris
 PEAK_FRACTION = 0.9  # votes above this share of the best make up the centre
 
@@ -60,11 +60,11 @@ def iris_centre(gray: Gray, eye: NDArray[np.float32], reach_px: float) -> NDArra
         (2,) float32; the estimate itself where the patch is flat or leaves the picture.
     """
     radius = int(np.ceil(reach_px)) + 2
-    x, y = (int(round(float(v))) for v in eye)
+    x, y = (round(float(v)) for v in eye)
     patch = gray[max(y - radius, 0) : y + radius + 1, max(x - radius, 0) : x + radius + 1]
     if patch.shape != (2 * radius + 1,) * 2:
         return eye
-    smooth = cv2.GaussianBlur(patch, (3, 3), 0)
+    smooth = np.asarray(cv2.GaussianBlur(patch, (3, 3), 0), np.uint8)
     votes = _radial_votes(smooth) * (255.0 - smooth)
     offsets = np.arange(-radius, radius + 1, dtype=np.float32)
     votes *= np.exp(-(offsets[:, None] ** 2 + offsets**2) / (reach_px**2))
@@ -73,7 +73,7 @@ def iris_centre(gray: Gray, eye: NDArray[np.float32], reach_px: float) -> NDArra
         return eye
     votes = np.where(votes >= PEAK_FRACTION * votes.max(), votes, 0.0)
     shift = np.array([(votes.sum(axis=0) * offsets).sum(), (votes.sum(axis=1) * offsets).sum()]) / votes.sum()
-    return np.array([x, y], np.float32) + shift.astype(np.float32)
+    return np.array([x + shift[0], y + shift[1]], np.float32)
 
 
 def _radial_votes(gray: Gray) -> NDArray[np.float32]:
@@ -89,7 +89,8 @@ def _radial_votes(gray: Gray) -> NDArray[np.float32]:
     away_y = rows[:, None, None] - np.arange(height, dtype=np.float32)[None, :, None]
     length = np.maximum(np.hypot(away_x, away_y), 1.0)
     agreement = (away_x * units[:, 0, None, None] + away_y * units[:, 1, None, None]) / length
-    return (np.clip(agreement, 0, None) ** 2).mean(axis=0)
+    votes: NDArray[np.float32] = (np.clip(agreement, 0, None) ** 2).mean(axis=0)
+    return votes
 
 
 def _plausibility(one: NDArray[np.float32], other: NDArray[np.float32], centre_px: float, side_px: float) -> float:

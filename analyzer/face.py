@@ -1,11 +1,12 @@
 """rgb -> faces: boxes, eyes, roll, rough turn and a calibrated confidence.
 
-Two stages. *Search* passes run Haar cascades over a small copy of the picture, the usual case first: upright frontal faces, then the
-default cascade with local contrast evened out and a margin around the picture, profiles both ways, and turned pictures. Every candidate
-is then *examined* the same way, whichever pass proposed it: its face is cut out upright at a standard size and all
-cascades and the eye finder look at it again. A logistic model on what they see (`face_confidence.json`) gives the
-probability that the box holds a face. The search ends after the first pass with a sure face; otherwise all passes run and the
-most probable faces win, so that an upright false box does not beat the face of a picture lying on its side.
+Two stages. *Search* passes run Haar cascades over a small copy of the picture, the usual case first: upright frontal
+faces, then the default cascade with local contrast evened out and a margin around the picture, profiles both ways, and
+turned pictures. Every candidate is then *examined* the same way, whichever pass proposed it: its face is cut out
+upright at a standard size, and all cascades and the eye finder look at it again. A logistic model on what they see
+(`face_confidence.json`) gives the probability that the box holds a face. The search ends after the first pass with a
+sure face; otherwise all passes run and the most probable faces win, so that an upright false box does not beat the face
+of a picture lying on its side.
 """
 
 from __future__ import annotations
@@ -21,19 +22,21 @@ from numpy.typing import NDArray
 from analyzer import eyes
 from analyzer.cascades import Gray, fitted, group, overlap, scan
 from analyzer.values import Box, Face, Points, Rgb
+from analyzer.views import Candidate, pyramid_of, scaled, stretched, turned, view_of
 
-VIEW_PX = 72  # side of the face box in the view that the face cascades examine
-VIEW_SPAN = 1.75  # side of a view in box sides
-EYE_VIEW_PX = 144  # side of the face box in the view that the eye finder examines
+VIEW_PX = 48  # side of the face box in the view that the face cascades examine
+EYE_VIEWS_PX = (112, 176)  # side of the face box in the views that the eye finder examines until it finds a pair
 EXAMINED = ("alt2", "default", "profile-left", "profile-right")
-LEVEL_FLOORS = {"alt2": 53.756, "default": -2.993, "profile-left": -1.274, "profile-right": -1.274}  # last stage thresholds
+# threshold of the last stage, from the cascade files
+LEVEL_FLOORS = {"alt2": 53.756, "default": -2.993, "profile-left": -1.274, "profile-right": -1.274}
 EXAMINED_SIDES = (0.75, 1.4)  # smallest and largest hit in a view, in box sides
 EXAMINED_STEP = 1.1
 SAME_FACE = 0.3  # overlap above which two faces are one
 SURE = 0.9  # confidence at which no further pass runs
 LEAST_CONFIDENCE = 0.5  # below this a candidate is not a face
 MOST_FACES = 8
-CLAHE_CLIP = 3.0
+CLAHE_CLIP = 3.0  # times the mean of the histogram
+CLAHE_TILES = (4, 4)
 
 
 @dataclass(frozen=True)
@@ -62,23 +65,12 @@ class Pass:
 
 
 PASSES = (
-    Pass(("alt2",), 240, 0.15, 1.1),
-    Pass(("alt2", "default"), 280, 0.10, 1.15, even=True, margin=0.15, most=4),
-    Pass(("profile-left", "profile-right"), 240, 0.20, 1.15, margin=0.1, most=3),
-    Pass(("alt2",), 200, 0.15, 1.15, rolls_deg=(90.0, -90.0, 180.0), margin=0.1, most=2),
-    Pass(("alt2",), 200, 0.18, 1.15, rolls_deg=(32.0, -32.0), most=2),
+    Pass(("alt2",), 160, 0.15, 1.15),
+    Pass(("alt2", "default"), 240, 0.10, 1.15, even=True, margin=0.15, most=4),
+    Pass(("profile-left", "profile-right"), 160, 0.20, 1.15, margin=0.1),
+    Pass(("alt2",), 160, 0.15, 1.15, rolls_deg=(90.0, -90.0, 180.0), margin=0.1, most=2),
+    Pass(("alt2",), 160, 0.18, 1.15, rolls_deg=(32.0, -32.0), most=2),
 )
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A place to examine, in picture pixels: centre, side of the face box, and roll (clockwise positive)."""
-
-    x: float
-    y: float
-    side: float
-    roll_deg: float
-    kind: str
 
 
 @dataclass(frozen=True)
@@ -114,16 +106,16 @@ def search(pyramid: Sequence[Gray], look: Pass) -> Iterator[Candidate]:
     """Candidates of one pass, in picture pixels, per roll the most often hit first."""
     height, width = pyramid[0].shape
     scale = min(1.0, look.long_px / max(height, width))
-    gray = _scaled(pyramid, scale)
+    gray = scaled(pyramid, scale)
     if look.even:
-        gray = cv2.createCLAHE(CLAHE_CLIP, (4, 4)).apply(gray)
+        gray = np.asarray(cv2.createCLAHE(CLAHE_CLIP, CLAHE_TILES).apply(stretched(gray)), np.uint8)
     border = round(look.margin * max(gray.shape))
     if border:
-        gray = cv2.copyMakeBorder(gray, border, border, border, border, cv2.BORDER_REPLICATE)
+        gray = np.asarray(cv2.copyMakeBorder(gray, *(border,) * 4, cv2.BORDER_REPLICATE), np.uint8)
     least_px = look.least * min(height, width) * scale
     for roll_deg in look.rolls_deg:
-        turned, back = _turned(gray, roll_deg)
-        hits = np.concatenate([scan(kind, turned, least_px, min(turned.shape), look.step) for kind in look.kinds])
+        upright, back = turned(gray, roll_deg)
+        hits = np.concatenate([scan(kind, upright, least_px, min(upright.shape), look.step) for kind in look.kinds])
         for x, y, side, *_ in group(hits, 2, look.most):
             x, y = back @ (x, y, 1.0)
             yield Candidate((x - border) / scale, (y - border) / scale, side / scale, roll_deg, look.kinds[0])
@@ -131,15 +123,14 @@ def search(pyramid: Sequence[Gray], look: Pass) -> Iterator[Candidate]:
 
 def examine(pyramid: Sequence[Gray], candidate: Candidate) -> Evidence:
     """Look again at one candidate with every cascade and the eye finder, upright and at standard size."""
-    view, _ = _view(pyramid, candidate, VIEW_PX)
+    view, _ = view_of(pyramid, candidate, VIEW_PX)
     middle = np.array([view.shape[1] / 2, view.shape[0] / 2, VIEW_PX], np.float32)
     seen = {}
     for kind in EXAMINED:
         hits = scan(kind, view, EXAMINED_SIDES[0] * VIEW_PX, EXAMINED_SIDES[1] * VIEW_PX, EXAMINED_STEP)
-        seen[kind] = hits[overlap(middle, hits) > SAME_FACE]
+        seen[kind] = hits[overlap(middle[None], hits)[0] > SAME_FACE]
     refined = _refined(candidate, seen, middle)
-    eye_view, to_view = _view(pyramid, refined, EYE_VIEW_PX)
-    pair, votes = eyes.locate(eye_view, EYE_VIEW_PX)
+    pair, votes, eye_offset = _eyes(pyramid, refined) if any(map(len, seen.values())) else (None, 0.0, 0.0)
     profile = max(("profile-left", "profile-right"), key=lambda kind: len(seen[kind]))
     features = {
         "alt2_votes": math.log1p(len(seen["alt2"])),
@@ -150,12 +141,10 @@ def examine(pyramid: Sequence[Gray], candidate: Candidate) -> Evidence:
         "profile_level": _level(profile, seen),
         "profile_turn": math.log1p(len(seen["profile-right"])) - math.log1p(len(seen["profile-left"])),
         "eye_votes": math.log1p(votes),
+        "eye_offset": eye_offset,
         "size_octaves": math.log2(candidate.side / min(pyramid[0].shape)),
         "rotated": float(candidate.roll_deg != 0),
     }
-    if pair is not None:
-        features["eye_offset"] = float(pair.mean(axis=0)[0] - eye_view.shape[1] / 2) / EYE_VIEW_PX
-        pair = ((pair - to_view[:, 2]) @ np.linalg.inv(to_view[:, :2]).T).astype(np.float32)
     return Evidence(refined, pair, features)
 
 
@@ -171,12 +160,13 @@ def distinct(faces: Sequence[Face]) -> list[Face]:
     kept: list[Face] = []
     for face in sorted(faces, key=lambda face: -face.confidence):
         squares = np.array([(*other.box.centre, other.box.width) for other in kept], np.float32).reshape(-1, 3)
-        if not (overlap(np.array((*face.box.centre, face.box.width), np.float32), squares) > SAME_FACE).any():
+        if not (overlap(np.array([(*face.box.centre, face.box.width)], np.float32), squares) > SAME_FACE).any():
             kept.append(face)
     return kept
 
 
 def face_from(evidence: Evidence) -> Face:
+    """The face that an examined candidate would be."""
     candidate = evidence.candidate
     roll_deg = candidate.roll_deg
     if evidence.eyes is not None:
@@ -193,9 +183,19 @@ def face_from(evidence: Evidence) -> Face:
     )
 
 
-def _refined(
-    candidate: Candidate, seen: Mapping[str, NDArray[np.float32]], middle: NDArray[np.float32]
-) -> Candidate:
+def _eyes(pyramid: Sequence[Gray], candidate: Candidate) -> tuple[Points | None, float, float]:
+    """Eyes in picture pixels, votes of the weaker one, and how far right of the box centre they sit, in box sides."""
+    for view_px in EYE_VIEWS_PX:
+        view, to_view = view_of(pyramid, candidate, view_px)
+        pair, votes = eyes.locate(view, view_px)
+        if pair is not None:
+            offset = float(pair[:, 0].mean() - view.shape[1] / 2) / view_px
+            back = np.linalg.inv(to_view[:, :2])
+            return ((pair - to_view[:, 2]) @ back.T).astype(np.float32), votes, offset
+    return None, 0.0, 0.0
+
+
+def _refined(candidate: Candidate, seen: Mapping[str, NDArray[np.float32]], middle: NDArray[np.float32]) -> Candidate:
     """The candidate moved to the mean hit of the frontal cascades, or of the profile ones where those saw nothing."""
     frontal = np.concatenate([seen["alt2"], seen["default"]])
     hits = frontal if len(frontal) else np.concatenate([seen["profile-left"], seen["profile-right"]])
@@ -219,49 +219,9 @@ def _level(kind: str, seen: Mapping[str, NDArray[np.float32]]) -> float:
 
 
 def _yaw_deg(features: Mapping[str, float]) -> float | None:
-    model = fitted()["yaw"]
+    """Rough turn of the head: which profile cascade answers, and where the eyes sit in the box."""
     if features["profile_votes"] == 0 and features["eye_votes"] == 0:
         return None
-    return float(np.clip(model["deg_per_vote"] * features["profile_turn"], -model["max_deg"], model["max_deg"]))
-
-
-def pyramid_of(rgb: Rgb) -> list[Gray]:
-    """The gray picture and its halvings down to about the size of a view."""
-    levels = [cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)]
-    while min(levels[-1].shape) >= 2 * VIEW_PX:
-        levels.append(cv2.resize(levels[-1], None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA))
-    return levels
-
-
-def _scaled(pyramid: Sequence[Gray], scale: float) -> Gray:
-    level = min(int(math.log2(1 / scale)), len(pyramid) - 1)
-    height, width = pyramid[0].shape
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    return cv2.resize(pyramid[level], size, interpolation=cv2.INTER_AREA)
-
-
-def _turned(gray: Gray, roll_deg: float) -> tuple[Gray, NDArray[np.float64]]:
-    """The picture turned so that a face of this roll is upright, and the (2, 3) matrix back."""
-    height, width = gray.shape
-    roll = math.radians(roll_deg)
-    cos, sin = math.cos(roll), math.sin(roll)
-    new_width, new_height = (round(abs(cos) * a + abs(sin) * b) for a, b in ((width, height), (height, width)))
-    back = np.array([[cos, -sin, 0.0], [sin, cos, 0.0]])
-    back[:, 2] = (width / 2, height / 2) - back[:, :2] @ (new_width / 2, new_height / 2)
-    if roll_deg == 0:
-        return gray, back
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    return cv2.warpAffine(gray, back, (new_width, new_height), flags=flags, borderMode=cv2.BORDER_REPLICATE), back
-
-
-def _view(pyramid: Sequence[Gray], candidate: Candidate, face_px: int) -> tuple[Gray, NDArray[np.float64]]:
-    """Upright square view with the face box `face_px` wide in its centre, and the (2, 3) matrix from picture to view."""
-    level = min(max(int(math.log2(max(candidate.side / face_px, 1.0))), 0), len(pyramid) - 1)
-    span = round(VIEW_SPAN * face_px)
-    roll = math.radians(candidate.roll_deg)
-    zoom = face_px / candidate.side
-    turn = zoom * np.array([[math.cos(roll), math.sin(roll)], [-math.sin(roll), math.cos(roll)]])
-    to_view = np.column_stack([turn, (span / 2, span / 2) - turn @ (candidate.x, candidate.y)])
-    shrink = pyramid[level].shape[1] / pyramid[0].shape[1]
-    from_level = np.column_stack([turn / shrink, to_view[:, 2]])
-    return cv2.warpAffine(pyramid[level], from_level, (span, span), borderMode=cv2.BORDER_REPLICATE), to_view
+    model = fitted()["yaw"]
+    yaw_deg = sum(slope * features[name] for name, slope in model["deg_per"].items())
+    return float(np.clip(yaw_deg, -model["max_deg"], model["max_deg"]))
