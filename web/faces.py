@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from analyzer.values import Box, Check, Face, Photo, Report
-from web import numbers, pictures, shapes, wording
+from web import numbers, pictures, shapes, words
 
 CENTRED_WITHIN = 0.2  # of the picture's side: how far the middle of a centred face lies from the picture's middle
 
@@ -59,15 +59,15 @@ def quality_metrics(checks: tuple[Check, ...], face: Face | None, photo: Photo) 
     if not checks:
         return shapes.QualityMetrics()
     failed = [check for check in checks if not check.passed]
-    positioning = wording.word(checks, wording.POSITIONING, "centered")
+    positioning = words.word(checks, words.POSITIONING, "centered")
     if face is None:
         positioning = "unknown"
     elif positioning == "centered" and not _is_centred(face.box, photo):
         positioning = "off_center"
     return shapes.QualityMetrics.model_validate(
         {
-            "lighting": wording.word(checks, wording.LIGHTING, "good"),
-            "sharpness": wording.word(checks, wording.SHARPNESS, "sharp"),
+            "lighting": words.word(checks, words.LIGHTING, "good"),
+            "sharpness": words.word(checks, words.SHARPNESS, "sharp"),
             "positioning": positioning,
             "overall_quality": "poor" if any(check.refuses for check in failed) else "fair" if failed else "good",
             "quality_score": round(1 - len(failed) / len(checks), 4),
@@ -86,7 +86,7 @@ def check_entries(checks: Iterable[Check]) -> list[shapes.QualityCheck]:
     return [
         shapes.QualityCheck(
             code=check.code,
-            passed=check.passed,
+            passed=bool(check.passed),
             refuses=check.refuses,
             value=numbers.rounded(check.value),
             limit=numbers.rounded(check.limit),

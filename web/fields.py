@@ -32,7 +32,9 @@ def _whole_number(value: Any) -> Any:
     return int(value) if isinstance(value, str) and value.strip().isdecimal() else value
 
 
-_Text = Annotated[str | None, BeforeValidator(_empty_to_none), Field(max_length=64)]
+_Years = Annotated[int, Field(ge=0, le=120)]
+_Word = Annotated[str, Field(max_length=64)]
+_Text = Annotated[_Word | None, BeforeValidator(_empty_to_none)]
 
 
 class DemographicsField(BaseModel):
@@ -40,9 +42,7 @@ class DemographicsField(BaseModel):
 
     model_config = ConfigDict(extra="ignore", title="Demographics")
 
-    age: Annotated[int | None, BeforeValidator(_whole_number), BeforeValidator(_empty_to_none), Field(ge=0, le=120)] = (
-        None
-    )
+    age: Annotated[_Years | None, BeforeValidator(_whole_number), BeforeValidator(_empty_to_none)] = None
     ethnicity: _Text = None
     gender: _Text = None
     fitzpatrick: Annotated[

@@ -8,7 +8,7 @@ from typing import Any
 from analyzer import calibration
 from analyzer.conditions import CONDITIONS
 from analyzer.values import Finding, Lesion, Photo, Report, Severity
-from web import faces, numbers, shapes, wording
+from web import faces, numbers, shapes, words
 
 WIRE_NAMES: Mapping[str, str] = {"pigmentation": "hyperpigmentation"}  # pages match on these
 
@@ -44,7 +44,7 @@ def _detected_entry(finding: Finding) -> shapes.DetectedCondition:
         confidence=numbers.share(finding.confidence),
         severity=finding.severity.value,
         source=finding.source,
-        description=wording.describe(finding, spot_count(finding)),
+        description=words.describe(finding, spot_count(finding)),
     )
 
 
@@ -55,7 +55,7 @@ def _nothing_detected(report: Report) -> shapes.DetectedCondition:
         confidence=numbers.share(report.confidence) if measured else 0.0,
         severity="none",
         source="classical",
-        description=wording.HEALTHY if measured else wording.NOTHING_MEASURED,
+        description=words.HEALTHY if measured else words.NOTHING_MEASURED,
     )
 
 
@@ -75,7 +75,7 @@ def condition_entry(finding: Finding) -> shapes.Condition:
         score_interval=[numbers.share(edge) for edge in finding.interval] if finding.interval else None,
         severity=finding.severity.value,
         confidence=numbers.share(finding.confidence),
-        description=wording.describe(finding, spot_count(finding)),
+        description=words.describe(finding, spot_count(finding)),
         percentage=None if finding.area_fraction is None else numbers.share(finding.area_fraction),
         spot_count=spot_count(finding),
         source=finding.source,

@@ -6,6 +6,7 @@ the data that they stumbled over.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 import traceback
@@ -35,6 +36,15 @@ class JsonFormatter(logging.Formatter):
         return orjson.dumps(line, default=str).decode()
 
 
+class StandardError(logging.Handler):
+    """Writes to what `sys.stderr` is at that moment; a record that cannot be written is lost, not shown otherwise."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            sys.stderr.write(f"{self.format(record)}\n")
+            sys.stderr.flush()
+
+
 def fault(error: BaseException) -> _Fields:
     """Type, operating system error number and code places of an exception, without its message."""
     frames = traceback.extract_tb(error.__traceback__)[-FRAMES:]
@@ -49,7 +59,7 @@ def fault(error: BaseException) -> _Fields:
 
 def configure(level: str) -> None:
     """Send the records of our packages to standard error as JSON lines."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = StandardError()
     handler.setFormatter(JsonFormatter())
     for name in LOGGERS:
         logger = logging.getLogger(name)

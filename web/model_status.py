@@ -8,7 +8,7 @@ from analyzer.settings import Settings
 from analyzer.values import ModelState
 from web import wire
 from web.shapes import HareRun, ModelDetails, ModelStatus, ModelStatusBody
-from web.wording import SERVICE
+from web.words import SERVICE
 
 OPERATORS_ONLY = ("path", "s3_location", "s3_version_id")
 SECRET = ("operator_token",)

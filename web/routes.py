@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import mimetypes
 from pathlib import Path
 
-from flask import Flask, Response, request, send_from_directory
+from flask import Flask, Response, request
 
 from analyzer import pipeline
 from web import model_status, openapi, tracing, uploads, wire
@@ -14,7 +15,7 @@ from web.errors import Forbidden
 from web.metrics import CONTENT_TYPE
 from web.service import Route, service
 from web.shapes import Health, Ready
-from web.wording import SERVICE
+from web.words import SERVICE
 
 PAGES = Path(__file__).with_name("pages")
 STATIC = Path(__file__).with_name("static")
@@ -93,18 +94,18 @@ def describe() -> Response:
 
 def docs() -> Response:
     """A page to read the description and to try the routes."""
-    return send_from_directory(PAGES, "docs.html")
+    return _file(PAGES / "docs.html")
 
 
 def home() -> Response:
     """The page for people."""
-    return send_from_directory(STATIC, "index.html")
+    return _file(STATIC / "index.html")
 
 
 def asset() -> Response:
     """A file of the page for people or of the docs page."""
     name = request.path.removeprefix("/static").lstrip("/")
-    return send_from_directory(STATIC if (STATIC / name).is_file() else PAGES, name)
+    return _file(STATIC / name if (STATIC / name).is_file() else PAGES / name)
 
 
 ROUTES = (
@@ -143,6 +144,14 @@ def register(app: Flask) -> None:
 def kinds() -> dict[str, str]:
     """Path → name of its route."""
     return {path: route.view.__name__ for route in ROUTES for path in route.paths}
+
+
+def _file(path: Path) -> Response:
+    """A small file with an entity tag, so that browsers ask again and are told when nothing changed."""
+    response = Response(path.read_bytes(), mimetype=mimetypes.guess_type(path.name)[0])
+    response.add_etag()
+    response.make_conditional(request)
+    return response
 
 
 def _asset_paths() -> tuple[str, ...]:

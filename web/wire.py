@@ -9,7 +9,8 @@ from typing import Any
 
 from analyzer import calibration
 from analyzer.values import Demographics, Detection, Finding, ModelState, Report, Severity, SkinTone
-from web import faces, findings, numbers, pictures, shapes, wording
+from analyzer.wording import DISCLAIMER
+from web import faces, findings, numbers, pictures, shapes, words
 
 LEAST_SHOWN = 0.01  # pages write `severity || 0.5`, so that a zero would turn into a half
 DECADE_YEARS = 10
@@ -55,7 +56,7 @@ def failed_analysis(code: str, message: str, hint: str, call: Call) -> shapes.An
         **_clock(call, told["timestamp"]),
         summary=message,
         analysis_summary=message,
-        disclaimer=wording.DISCLAIMER,
+        disclaimer=DISCLAIMER,
     )
 
 
@@ -155,7 +156,7 @@ def _shared(report: Report, call: Call, now: str) -> dict[str, Any]:
         "quality_checks": faces.check_entries(report.checks),
         "skin_tone": _skin_tone(report.skin_tone),
         "guidance": _guidance(report),
-        "disclaimer": wording.DISCLAIMER,
+        "disclaimer": DISCLAIMER,
     }
 
 
@@ -186,16 +187,16 @@ def _skin_analysis(report: Report, headline: Mapping[str, Any]) -> shapes.SkinAn
     conditions = findings.by_condition(report)
     return shapes.SkinAnalysis(
         overall_health_score=headline["skin_health_score"],
-        texture=_severity_word(conditions["texture"], wording.TEXTURE),
-        tone=_severity_word(conditions["pigmentation"], wording.TONE),
+        texture=_severity_word(conditions["texture"], words.TEXTURE),
+        tone=_severity_word(conditions["pigmentation"], words.TONE),
         analysis_confidence=headline["confidence"],
         conditions_detected=[
             shapes.LocatedCondition(
                 condition=findings.wire_name(finding.name),
                 severity=finding.severity.value,
                 confidence=numbers.share(finding.confidence),
-                location=wording.location(finding),
-                description=wording.describe(finding, findings.spot_count(finding)),
+                location=words.location(finding),
+                description=words.describe(finding, findings.spot_count(finding)),
             )
             for finding in conditions.values()
             if finding.detected

@@ -5,29 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from analyzer.values import Check, Finding, Severity
+from analyzer.wording import DEGREES, TITLES
 
 SERVICE = "shine-backend-hare-run-v6"
-DISCLAIMER = (
-    "This is a cosmetic reading of one photo by image measurements. It is not a medical diagnosis and does not replace "
-    "a visit to a dermatologist."
-)
-TITLES: Mapping[str, str] = {
-    "acne": "Acne-like spots",
-    "redness": "Redness",
-    "dark_spots": "Dark spots",
-    "texture": "Skin texture",
-    "pores": "Visible pores",
-    "wrinkles": "Wrinkles and lines",
-    "pigmentation": "Uneven pigmentation",
-    "under_eye": "Under-eye shadows and puffiness",
-}
-LEVELS: Mapping[Severity, str] = {
-    Severity.NONE: "nothing noticeable",
-    Severity.MINIMAL: "barely noticeable",
-    Severity.LOW: "slight",
-    Severity.MODERATE: "moderate",
-    Severity.HIGH: "pronounced",
-}
 TEXTURE: Mapping[Severity, str] = {
     Severity.NONE: "normal",
     Severity.MINIMAL: "normal",
@@ -63,7 +43,7 @@ POSITIONING: Mapping[str, str] = {
 
 
 def describe(finding: Finding, spots: int | None) -> str:
-    """One sentence about a finding, e.g. "Acne-like spots: moderate (9 spots), mostly on the chin."."""
+    """One sentence about a finding, e.g. "Blemishes: clearly noticeable (9 spots), mostly on the chin."."""
     title = TITLES.get(finding.name, finding.name.replace("_", " ").capitalize())
     if finding.score is None:
         _, _, sentence = (finding.reason or "").partition(": ")
@@ -71,7 +51,7 @@ def describe(finding: Finding, spots: int | None) -> str:
     count = f" ({spots} {'spot' if spots == 1 else 'spots'})" if spots and finding.detected else ""
     place = location(finding)
     where = f", mostly on the {place.replace('_', ' ')}" if finding.detected and place != "face" else ""
-    return f"{title}: {LEVELS[finding.severity]}{count}{where}."
+    return f"{title}: {DEGREES[finding.severity]}{count}{where}."
 
 
 def location(finding: Finding) -> str:

@@ -1,0 +1,136 @@
+"""Gates: bounded, in order, with a deadline; what waits too long is told so."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+import pytest
+
+from analyzer.settings import Settings
+from application import create_app
+from tests.web import records
+from tests.web.conftest import FakePipeline
+from tests.web.records import ANALYZE, PAGE
+from web.admission import LARGE_PIXELS, Admission, Busy, Gate
+
+
+def wait_until(condition: Any, timeout_s: float = 5.0) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "it never came to this"
+        time.sleep(0.002)
+
+
+def test_a_free_gate_lets_through_and_counts() -> None:
+    gate = Gate(places=2, queue=0, timeout_s=0.0)
+    with gate.place(), gate.place():
+        assert gate.running == 2
+        with pytest.raises(Busy), gate.place():
+            pass
+    assert (gate.running, gate.waiting) == (0, 0)
+
+
+def test_a_place_is_given_back_after_a_fault() -> None:
+    gate = Gate(places=1, queue=0, timeout_s=0.0)
+    with pytest.raises(ZeroDivisionError), gate.place():
+        raise ZeroDivisionError
+    with gate.place():
+        assert gate.running == 1
+
+
+def test_the_deadline_ends_the_waiting() -> None:
+    gate = Gate(places=1, queue=1, timeout_s=0.05)
+    with gate.place():
+        start = time.monotonic()
+        with pytest.raises(Busy), gate.place():
+            pass
+        assert 0.04 < time.monotonic() - start < 2.0
+    assert gate.waiting == 0
+
+
+def test_places_are_given_in_order_of_arrival() -> None:
+    gate = Gate(places=1, queue=5, timeout_s=5.0)
+    order: list[int] = []
+
+    def enter(number: int) -> None:
+        with gate.place():
+            order.append(number)
+
+    with gate.place():
+        threads = []
+        for number in range(5):
+            threads.append(threading.Thread(target=enter, args=(number,)))
+            threads[-1].start()
+            wait_until(lambda count=number + 1: gate.waiting == count)
+    for thread in threads:
+        thread.join(5)
+    assert order == [0, 1, 2, 3, 4]
+
+
+def test_many_threads_never_exceed_the_places() -> None:
+    gate = Gate(places=3, queue=100, timeout_s=10.0)
+    seen: list[int] = []
+
+    def enter() -> None:
+        for _ in range(50):
+            with gate.place():
+                seen.append(gate.running)
+
+    threads = [threading.Thread(target=enter) for _ in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert len(seen) == 600
+    assert max(seen) <= 3
+    assert gate.running == 0
+
+
+def test_large_pictures_share_their_own_gate() -> None:
+    admission = Admission(Settings(max_analyses=4, max_large=1, max_queue=0, queue_timeout_s=0.0))
+    side = int(LARGE_PIXELS**0.5) + 1
+    large = records.picture(side, side, ".jpg")
+    with admission.analysis(large):
+        assert (admission.large.running, admission.analyses.running) == (1, 1)
+        with pytest.raises(Busy), admission.analysis(large):
+            pass
+        with admission.analysis(records.picture()):
+            assert admission.analyses.running == 2
+
+
+def test_large_bodies_share_their_own_gate() -> None:
+    admission = Admission(Settings())
+    with admission.body(100):
+        assert admission.bodies.running == 0
+    for length in (None, 5_000_000):
+        with admission.body(length):
+            assert admission.bodies.running == 1
+
+
+def test_overload_is_503_busy_with_retry_after(fake: FakePipeline) -> None:
+    go_on, started = threading.Event(), threading.Event()
+
+    def slow() -> Any:
+        started.set()
+        assert go_on.wait(10)
+        return records.report()
+
+    fake.report = slow
+    app = create_app(Settings(max_analyses=1, max_queue=0))
+    body = {"image": records.encoded(records.picture())}
+    first: list[int] = []
+    thread = threading.Thread(target=lambda: first.append(app.test_client().post(ANALYZE, json=body).status_code))
+    thread.start()
+    assert started.wait(10)
+    answer = app.test_client().post(ANALYZE, json=body, headers={"Origin": PAGE})
+    health = app.test_client().get("/health").status_code
+    go_on.set()
+    thread.join(10)
+    assert (answer.status_code, answer.json["error_code"]) == (503, "busy")
+    assert int(answer.headers["Retry-After"]) >= 1
+    assert answer.headers["Access-Control-Allow-Origin"] == PAGE
+    records.check_schema("analysis_refusal", answer.json)
+    assert health == 200
+    assert first == [200]

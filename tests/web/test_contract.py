@@ -1,0 +1,254 @@
+"""Answers against the hand-written schemas of the contract."""
+
+from __future__ import annotations
+
+import base64
+import math
+from dataclasses import replace
+from typing import Any
+
+import cv2
+import numpy as np
+import orjson
+import pytest
+from flask.testing import FlaskClient
+
+from analyzer.values import Demographics, ModelState, Severity
+from tests.web import records
+from tests.web.conftest import FakePipeline
+from tests.web.records import ANALYZE, DETECT
+
+BODY = {"image": records.encoded(records.picture())}
+
+
+def test_detection_has_the_shape_of_the_contract(client: FlaskClient, fake: FakePipeline) -> None:
+    answer = client.post(DETECT, json=BODY)
+    assert answer.status_code == 200
+    records.check_schema("face", answer.json)
+
+
+def test_detection_speaks_in_pixels_of_the_original(client: FlaskClient, fake: FakePipeline) -> None:
+    answer = client.post(DETECT, json=BODY).json
+    assert answer["face_bounds"] == {"x": 212, "y": 96, "width": 231, "height": 231}
+    assert answer["faces"][0]["eyes"] == [{"x": 270, "y": 170}, {"x": 380, "y": 168}]
+    assert answer["image_dimensions"] == {"width": 640, "height": 480}
+
+
+def test_face_crop_is_a_png_of_the_promised_size(client: FlaskClient, fake: FakePipeline) -> None:
+    crop = base64.b64decode(client.post(DETECT, json=BODY).json["faces"][0]["cropped_face_image"], validate=True)
+    bgr = cv2.imdecode(np.frombuffer(crop, np.uint8), cv2.IMREAD_COLOR)
+    assert bgr.shape[0] == bgr.shape[1]
+    assert 256 <= bgr.shape[0] <= 384
+    assert tuple(bgr[bgr.shape[0] // 2, bgr.shape[1] // 2]) == (140, 160, 200)  # the face, in the right channel order
+
+
+@pytest.mark.parametrize("code", ["no_face", "too_dark", "face_too_small"])
+def test_refused_detection_keeps_the_shape(client: FlaskClient, fake: FakePipeline, code: str) -> None:
+    fake.detection = records.detection(code)
+    answer = client.post(DETECT, json=BODY)
+    assert answer.status_code == 200
+    records.check_schema("face_refusal", answer.json)
+    assert answer.json["error_code"] == code
+    assert answer.json["status"] == ("no_face" if code == "no_face" else "error")
+    assert answer.json["faces_found"] == (0 if code == "no_face" else 1)
+
+
+def test_report_has_the_shape_of_the_contract(client: FlaskClient, fake: FakePipeline) -> None:
+    answer = client.post(ANALYZE, json=BODY)
+    assert answer.status_code == 200
+    records.check_schema("analysis", answer.json)
+
+
+def test_names_and_severity_words_are_those_that_pages_match_on(client: FlaskClient, fake: FakePipeline) -> None:
+    answer = client.post(ANALYZE, json=BODY).json
+    assert answer["primary_condition"] == answer["result"]["primary_condition"] == "hyperpigmentation"
+    assert [entry["name"] for entry in answer["detected_conditions"]] == ["hyperpigmentation", "acne"]
+    assert answer["result"]["conditions"]["pigmentation"]["severity"] == "high"
+    assert answer["result"]["severity_levels"]["pigmentation"] == answer["severity_level"] == "severe"
+    assert answer["severity"] == 0.9
+    assert answer["primary_concerns"] == ["hyperpigmentation", "acne"]
+    assert b"mild" not in client.post(ANALYZE, json=BODY).data
+
+
+def test_what_was_not_measured_has_a_reason_and_no_number(client: FlaskClient, fake: FakePipeline) -> None:
+    pores = client.post(ANALYZE, json=BODY).json["result"]["conditions"]["pores"]
+    assert pores["score"] is None
+    assert pores["score_interval"] is None
+    assert pores["percentage"] is None
+    assert pores["reason"].startswith("too_blurred")
+
+
+def test_missing_findings_are_listed_as_not_measured(client: FlaskClient, fake: FakePipeline) -> None:
+    fake.report = records.report(records.findings(acne=Severity.LOW)[:2])
+    answer = client.post(ANALYZE, json=BODY).json
+    records.check_schema("analysis", answer)
+    assert answer["result"]["conditions"]["under_eye"]["reason"].startswith("not_measured")
+
+
+def test_healthy_skin_has_one_healthy_entry_and_shown_floors(client: FlaskClient, fake: FakePipeline) -> None:
+    fake.report = replace(records.report(records.findings()), health_score=0.0)
+    answer = client.post(ANALYZE, json=BODY).json
+    records.check_schema("analysis", answer)
+    assert answer["primary_condition"] == "healthy"
+    assert [entry["name"] for entry in answer["detected_conditions"]] == ["healthy"]
+    assert answer["severity"] == answer["skin_health_score"] == 0.01
+
+
+def test_without_ensemble_the_answer_says_so(client: FlaskClient, fake: FakePipeline) -> None:
+    answer = client.post(ANALYZE, json=BODY).json
+    assert (answer["enhanced_ml"], answer["degraded"], answer["accuracy"]) == (False, True, None)
+    assert answer["degraded_reason"]
+    assert answer["model_info"]["version"] is None
+    assert answer["model_info"]["type"] == "classical"
+
+
+def test_an_ensemble_fills_its_fields(client: FlaskClient, fake: FakePipeline) -> None:
+    details = {
+        "version": "6.1",
+        "accuracy": "0.80 on held-out faces",
+        "classes": 6,
+        "source": "local",
+        "labels": ("acne",),
+    }
+    fake.report = replace(records.report(), model=ModelState(True, None, details))
+    answer = client.post(ANALYZE, json=BODY).json
+    records.check_schema("analysis", answer)
+    assert (answer["enhanced_ml"], answer["degraded"], answer["degraded_reason"]) == (True, False, None)
+    assert (answer["model_version"], answer["model_info"]["classes"]) == ("6.1", 6)
+
+
+@pytest.mark.parametrize("code", ["no_face", "too_dark", "blur"])
+def test_refused_report_is_200_with_empty_collections(client: FlaskClient, fake: FakePipeline, code: str) -> None:
+    fake.report = records.refusal(code)
+    answer = client.post(ANALYZE, json=BODY)
+    assert answer.status_code == 200
+    records.check_schema("analysis_refusal", answer.json)
+    assert answer.json["error_code"] == code
+
+
+def test_numbers_that_are_not_finite_never_leave(client: FlaskClient, fake: FakePipeline) -> None:
+    broken = tuple(
+        replace(one, evidence={"raw": math.nan}, regions={"chin": math.inf}, interval=(math.nan, 1.0))
+        for one in records.findings(acne=Severity.LOW)
+    )
+    fake.report = replace(
+        records.report(broken), health_score=math.nan, confidence=math.nan, timings_ms={"face": math.nan}
+    )
+    answer = client.post(ANALYZE, json=BODY)
+    records.check_schema("analysis", answer.json)
+    assert answer.json["result"]["conditions"]["acne"]["evidence"] == {"raw": None}
+    assert answer.json["health_score"] == 0.0
+
+
+def test_numpy_numbers_are_written_as_plain_ones(client: FlaskClient, fake: FakePipeline) -> None:
+    checks = tuple(
+        replace(check, passed=np.True_, value=np.float32(1.5))
+        for check in records.checks()  # type: ignore[arg-type]
+    )
+    fake.report = replace(records.report(), checks=checks, confidence=np.float32(0.5), health_score=np.float64(60.0))
+    answer = client.post(ANALYZE, json=BODY)
+    records.check_schema("analysis", answer.json)
+    assert answer.json["confidence"] == 0.5
+
+
+def test_body_is_small_and_holds_no_picture_unless_asked(client: FlaskClient, fake: FakePipeline) -> None:
+    answer = client.post(ANALYZE, json=BODY)
+    assert len(answer.data) < 64 * 1024
+    assert b"iVBOR" not in answer.data
+    assert {"overlays", "lesions", "region_outlines"}.isdisjoint(answer.json)
+
+
+def test_heavy_parts_come_when_asked(client: FlaskClient, fake: FakePipeline) -> None:
+    include = ["overlays", "regions", "lesions", "explanation", "nonsense"]
+    answer = client.post(ANALYZE, json={**BODY, "include": include}).json
+    records.check_schema("analysis", answer)
+    assert base64.b64decode(answer["overlays"]["annotated"]).startswith(b"\x89PNG")
+    assert len(answer["lesions"]["acne"]) == 9
+    assert answer["lesions"]["acne"][0]["x"] == 250  # lesions are original pixels already
+    assert answer["explanation"] is None
+    assert answer["explanation_reason"]
+    assert answer["region_outlines"] == {}
+
+
+def test_demographics_are_handed_on_and_echoed(client: FlaskClient, fake: FakePipeline) -> None:
+    said = {"age": 34, "ethnicity": "Igbo", "gender": "woman", "fitzpatrick": "v", "shoe_size": 40}
+    fake.report = lambda: records.report(demographics=fake.calls[-1][1]["demographics"])
+    result = client.post(ANALYZE, json={**BODY, "demographics": said}).json["result"]
+    assert fake.calls[-1][1]["demographics"] == Demographics(34, "Igbo", "woman", "V")
+    assert (result["age_group"], result["ethnicity"], result["gender"]) == ("30-39", "Igbo", "woman")
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"demographics": [1]},
+        {"demographics": {"age": "old"}},
+        {"demographics": {"age": -1}},
+        {"demographics": {"age": True}},
+        {"demographics": {"gender": 5}},
+        {"demographics": {"fitzpatrick": "VII"}},
+        {"include": 7},
+    ],
+)
+def test_fields_of_the_wrong_type_are_400_without_quoting_them(
+    client: FlaskClient, fake: FakePipeline, fields: dict[str, Any]
+) -> None:
+    answer = client.post(ANALYZE, json={**BODY, **fields})
+    assert (answer.status_code, answer.json["error_code"]) == (400, "bad_json")
+    records.check_schema("analysis_refusal", answer.json)
+    assert next(iter(fields)) in answer.json["message"]
+    assert "old" not in answer.json["message"]
+
+
+@pytest.mark.parametrize("age", ["34", 34.0, 34])
+def test_ages_that_mean_a_number_are_taken(client: FlaskClient, fake: FakePipeline, age: Any) -> None:
+    assert client.post(ANALYZE, json={**BODY, "demographics": {"age": age, "gender": ""}}).status_code == 200
+    assert fake.calls[-1][1]["demographics"] == Demographics(34)
+
+
+def test_model_status_is_honest_without_a_model(client: FlaskClient) -> None:
+    answer = client.get("/api/v5/skin/model-status")
+    assert answer.status_code == 200
+    records.check_schema("model_status", answer.json)
+    assert answer.json["status"] == "degraded"
+    assert answer.json["model_status"]["fallback_reason"]
+
+
+@pytest.mark.parametrize("path", ["/api/health", "/api/v3/system/health"])
+def test_health_as_json(client: FlaskClient, path: str) -> None:
+    records.check_schema("health", client.get(path).json)
+
+
+def test_real_pipeline_reports_on_a_real_face(client: FlaskClient, portrait_jpeg: bytes) -> None:
+    found = client.post(DETECT, data=portrait_jpeg, content_type="image/jpeg")
+    records.check_schema("face", found.json)
+    answer = client.post(ANALYZE, json={"image": records.encoded(portrait_jpeg)})
+    records.check_schema("analysis", answer.json)
+    assert answer.json["face_detection"]["face_bounds"] == found.json["face_bounds"]
+    scores = [condition["score"] for condition in answer.json["result"]["conditions"].values()]
+    assert sum(score is not None for score in scores) >= 4
+
+
+def test_real_pipeline_draws_when_asked(client: FlaskClient, portrait_jpeg: bytes) -> None:
+    include = ["overlays", "regions", "lesions"]
+    answer = client.post(ANALYZE, json={"image": records.encoded(portrait_jpeg), "include": include}).json
+    drawn = cv2.imdecode(np.frombuffer(base64.b64decode(answer["overlays"]["annotated"]), np.uint8), cv2.IMREAD_COLOR)
+    assert drawn.shape[1] >= 256
+    width, height = answer["face_detection"]["image_dimensions"]
+    points = [point for polygons in answer["region_outlines"].values() for polygon in polygons for point in polygon]
+    assert len(points) > 20
+    assert all(-width <= x <= 2 * width and -height <= y <= 2 * height for x, y in points)
+
+
+def test_real_pipeline_refuses_a_picture_without_a_face(client: FlaskClient) -> None:
+    flat = records.picture(400, 400)
+    records.check_schema("face_refusal", client.post(DETECT, data=flat, content_type="image/png").json)
+    answer = client.post(ANALYZE, data=flat, content_type="image/png").json
+    records.check_schema("analysis_refusal", answer)
+    assert answer["error_code"] == "no_face"
+
+
+@pytest.mark.data
+def test_real_pipeline_reports_on_a_selfie(client: FlaskClient, face_jpeg: bytes) -> None:
+    answer = client.post(ANALYZE, data=face_jpeg, content_type="image/jpeg")
+    records.check_schema("analysis", orjson.loads(answer.data))

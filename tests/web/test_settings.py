@@ -1,0 +1,70 @@
+"""Configuration: defaults, every variable, and messages that name what is wrong."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from analyzer import settings
+from analyzer.errors import BadSetting
+from analyzer.settings import Settings
+
+EXAMPLE = (Path(__file__).parents[2] / ".env.example").read_text()
+SHOWN = dict(re.findall(r"^([A-Z0-9_]+)=(.*)$", EXAMPLE, re.MULTILINE))
+
+
+def test_defaults_hold_without_any_variable() -> None:
+    assert settings.read({}) == Settings()
+    assert settings.read(dict.fromkeys(SHOWN, "")) == Settings()
+
+
+def test_the_example_shows_every_variable_with_its_default() -> None:
+    source = (Path(settings.__file__)).read_text()
+    assert set(SHOWN) == set(re.findall(r'(?:env, |env\.get\()"([A-Z0-9_]+)"', source))
+    assert len(SHOWN) == len(fields(Settings))
+    assert settings.read(SHOWN) == Settings()
+
+
+def test_values_are_read() -> None:
+    read = settings.read(
+        {
+            "PORT": "9000",
+            "CORS_ORIGINS": "https://a.example, http://localhost:5000/",
+            "MAX_BODY_MIB": "2",
+            "QUEUE_TIMEOUT_S": "0.5",
+            "OPERATOR_TOKEN": "0123456789abcdef",
+            "OPERATOR_LOCAL": "No",
+            "LOG_LEVEL": "WARNING",
+        }
+    )
+    assert (read.port, read.max_body_bytes, read.queue_timeout_s) == (9000, 2 * 1024 * 1024, 0.5)
+    assert read.cors_origins == ("https://a.example", "http://localhost:5000")
+    assert (read.operator_token, read.operator_local, read.log_level) == ("0123456789abcdef", False, "warning")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PORT", "0"),
+        ("PORT", "70000"),
+        ("PORT", "http"),
+        ("PORT", "8_000"),
+        ("PORT", "9" * 5000),
+        ("LOG_LEVEL", "loud"),
+        ("CORS_ORIGINS", "example.com"),
+        ("CORS_ORIGINS", "https://a.example/path"),
+        ("MAX_BODY_MIB", "-1"),
+        ("QUEUE_TIMEOUT_S", "nan"),
+        ("QUEUE_TIMEOUT_S", "soon"),
+        ("OPERATOR_TOKEN", "short"),
+        ("OPERATOR_LOCAL", "maybe"),
+    ],
+)
+def test_wrong_values_are_named_and_tokens_not_repeated(name: str, value: str) -> None:
+    with pytest.raises(BadSetting, match=name) as raised:
+        settings.read({name: value})
+    assert raised.value.hint
+    assert "short" not in raised.value.message

@@ -1,0 +1,183 @@
+"""Whatever way a picture is sent, the pipeline gets the same bytes; whatever else is sent gets its own code."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+import tempfile
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from analyzer.settings import Settings
+from application import create_app
+from tests.web import records
+from tests.web.conftest import FakePipeline
+from tests.web.records import ANALYZE
+from web.uploads import SIGNATURE, BadUpload, from_base64, without_junk
+
+STARTS = (
+    b"\xff\xd8\xff\xe0",
+    b"\x89PNG\r\n\x1a\n",
+    b"GIF89a",
+    b"RIFF\x10\x00\x00\x00WEBP",
+    b"\x00\x00\x00\x18ftypheic",
+)
+KINDS = ("jpeg", "png", "gif", "webp", "heic")
+PNG = records.picture()
+
+
+@st.composite
+def written(draw: st.DrawFn) -> tuple[bytes, str]:
+    """Bytes and one of the ways in which pages write them as base64."""
+    data = draw(st.binary(min_size=1, max_size=400))
+    text = base64.b64encode(data).decode()
+    if draw(st.booleans()):
+        text = text.replace("+", "-").replace("/", "_")
+    if draw(st.booleans()):
+        text = text.rstrip("=")
+    every = draw(st.integers(1, 100))
+    space = draw(st.sampled_from(["", "\n", "\r\n", " ", "\t"]))
+    text = space.join(text[i : i + every] for i in range(0, len(text), every))
+    prefix = draw(st.sampled_from(["", "data:image/jpeg;base64,", "data:;base64,", " DATA:image/heic;name=x;base64,"]))
+    return data, prefix + text
+
+
+@given(written())
+def test_every_way_of_writing_base64_is_read(case: tuple[bytes, str]) -> None:
+    data, text = case
+    assert from_base64(text) == data
+
+
+@given(st.text(max_size=200))
+def test_other_texts_are_read_or_refused(text: str) -> None:
+    try:
+        read = from_base64(text)
+    except BadUpload as error:
+        read = error.code.encode()
+    assert read
+    if not set(text.partition(",")[0].lower()) <= set("abcdefghijklmnopqrstuvwxyz0123456789+/-_=:;,. \t\r\n\f\v"):
+        assert read in (b"bad_base64", b"missing_image") or text.lstrip().lower().startswith("data:")
+
+
+@given(start=st.sampled_from(STARTS), rest=st.binary(max_size=200), junk=st.binary(max_size=44))
+def test_junk_before_a_picture_is_dropped(start: bytes, rest: bytes, junk: bytes) -> None:
+    assume(not SIGNATURE.search(junk + start[:-1]))
+    assume(not base64.b64encode(junk).startswith(b"dataimage/"))
+    cleaned = without_junk(junk + start + rest)
+    assert cleaned == start + rest
+    assert without_junk(cleaned) == cleaned
+
+
+@given(kind=st.sampled_from(list(zip(KINDS, STARTS, strict=True))), rest=st.binary(max_size=300))
+def test_a_data_url_that_was_decoded_as_a_whole_is_rescued(kind: tuple[str, bytes], rest: bytes) -> None:
+    name, start = kind
+    url = f"data:image/{name};base64,{base64.b64encode(start + rest).decode()}"
+    kept = re.sub("[^A-Za-z0-9+/]", "", url)  # lenient decoders skip what is not in the alphabet
+    decoded = base64.b64decode(kept[: len(kept) - (len(kept) % 4 == 1)] + "==")
+    rescued = without_junk(decoded)
+    assert rescued[:-1] == (start + rest)[: len(rescued) - 1]  # lenient decoders drop up to six bits at the very end
+    assert len(start + rest) - len(rescued) in (0, 1)
+
+
+@given(st.binary(max_size=300))
+def test_bytes_without_a_signature_stay_as_they_are(data: bytes) -> None:
+    cleaned = without_junk(data)
+    assert data.endswith(cleaned) or base64.b64encode(data).startswith(b"dataimage/")
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".gif"])
+def test_the_old_page_gets_its_answer(client: FlaskClient, fake: FakePipeline, suffix: str) -> None:
+    kind = {".jpg": "jpeg"}.get(suffix, suffix[1:])
+    for width in (64, 65, 66):  # three lengths, so that every rest of the division by three comes up
+        data = records.picture(width, 48, suffix)
+        kept = re.sub("[^A-Za-z0-9+/]", "", f"data:image/{kind};base64,{records.encoded(data)}")
+        decoded = base64.b64decode(kept[: len(kept) - (len(kept) % 4 == 1)] + "==")
+        answer = client.post("/api/v5/skin/analyze-fixed", data={"image": (io.BytesIO(decoded), "image.jpg")})
+        assert (answer.status_code, answer.json.get("error_code")) == (200, None)
+
+
+def ways(data: bytes) -> dict[str, dict[str, Any]]:
+    text = records.encoded(data)
+    return {
+        "json image": {"json": {"image": text}},
+        "json image_data": {"json": {"image_data": f"data:image/png;base64,{text}", "image": ""}},
+        "json with unknown fields": {"json": {"image": text, "preprocessing_metadata": {"a": [1]}}},
+        "json without its type": {"data": f'{{"image": "{text}"}}', "content_type": ""},
+        "json as text": {"data": f'{{"image": "{text}"}}', "content_type": "text/plain;charset=UTF-8"},
+        "multipart file": {"data": {"image": (io.BytesIO(data), "selfie.png", "image/png")}},
+        "multipart file without a type": {"data": {"image_data": (io.BytesIO(data), "x")}},
+        "multipart text": {"data": {"image": text}, "content_type": "multipart/form-data"},
+        "raw": {"data": data, "content_type": "image/png"},
+        "raw of a wrong type": {"data": data, "content_type": "image/jpeg"},
+        "octets": {"data": data, "content_type": "application/octet-stream"},
+    }
+
+
+@pytest.mark.parametrize("way", list(ways(PNG)))
+def test_every_way_of_sending_gives_the_same_bytes(client: FlaskClient, fake: FakePipeline, way: str) -> None:
+    answer = client.post(ANALYZE, **ways(PNG)[way])
+    assert (answer.status_code, answer.json.get("error_code")) == (200, None)
+    assert fake.calls[-1][0] == PNG
+
+
+def test_fields_beside_a_multipart_picture_are_read(client: FlaskClient, fake: FakePipeline) -> None:
+    fields = {"image": (io.BytesIO(PNG), "x.png"), "demographics": '{"age": 30}', "include": "lesions, explanation"}
+    answer = client.post(ANALYZE, data=fields).json
+    assert fake.calls[-1][1]["demographics"].age == 30
+    assert {"lesions", "explanation_reason"} <= set(answer)
+    listed = {**fields, "image": (io.BytesIO(PNG), "x.png"), "include": '["lesions"]'}
+    assert "lesions" in client.post(ANALYZE, data=listed).json
+
+
+REFUSED: dict[str, tuple[dict[str, Any], int, str]] = {
+    "empty body": ({"data": b""}, 400, "missing_image"),
+    "empty object": ({"json": {}}, 400, "missing_image"),
+    "null": ({"json": {"image": None}}, 400, "missing_image"),
+    "only white space": ({"json": {"image": " \n"}}, 400, "missing_image"),
+    "empty data URL": ({"json": {"image": "data:image/png;base64,"}}, 400, "missing_image"),
+    "empty file": ({"data": {"image": (io.BytesIO(b""), "x.png")}}, 400, "missing_image"),
+    "no image part": ({"data": {"other": "1"}, "content_type": "multipart/form-data"}, 400, "missing_image"),
+    "not JSON": ({"data": "{", "content_type": "application/json"}, 400, "bad_json"),
+    "not UTF-8": ({"data": b'{"image": "\xff"}', "content_type": "application/json"}, 400, "bad_json"),
+    "NaN": ({"data": b'{"image": NaN}', "content_type": "application/json"}, 400, "bad_json"),
+    "deeply nested": ({"data": b"[" * 100_000, "content_type": "application/json"}, 400, "bad_json"),
+    "a list": ({"json": ["image"]}, 400, "bad_json"),
+    "a number": ({"json": {"image": 7}}, 400, "bad_json"),
+    "bad demographics part": ({"data": {"image": (io.BytesIO(PNG), "x"), "demographics": "{"}}, 400, "bad_json"),
+    "not base64": ({"json": {"image": "§§§§"}}, 400, "bad_base64"),
+    "cut base64": ({"json": {"image": "AAAAA"}}, 400, "bad_base64"),
+    "padding in the middle": ({"json": {"image": "AA==AAAA"}}, 400, "bad_base64"),
+    "a PDF": ({"data": b"%PDF-1.7 " + bytes(100), "content_type": "image/jpeg"}, 415, "unsupported_type"),
+    "a form": ({"data": "image=AAAA", "content_type": "application/x-www-form-urlencoded"}, 415, "unsupported_type"),
+    "XML": ({"data": "<image/>", "content_type": "application/xml"}, 415, "unsupported_type"),
+    "a cut picture": ({"data": PNG[: len(PNG) // 2], "content_type": "image/png"}, 400, "truncated_image"),
+}
+
+
+@pytest.mark.parametrize("case", list(REFUSED))
+def test_other_bodies_get_their_own_code(client: FlaskClient, fake: FakePipeline, case: str) -> None:
+    options, status, code = REFUSED[case]
+    answer = client.post(ANALYZE, **options)
+    assert (answer.status_code, answer.json["error_code"]) == (status, code)
+    records.check_schema("analysis_refusal", answer.json)
+    assert not fake.calls
+
+
+def test_large_parts_stay_in_memory(fake: FakePipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise AssertionError("a temporary file was opened")
+
+    for name in ("TemporaryFile", "NamedTemporaryFile", "SpooledTemporaryFile", "mkstemp"):
+        monkeypatch.setattr(tempfile, name, refuse)
+    monkeypatch.setattr("werkzeug.formparser.SpooledTemporaryFile", refuse)
+    padded = PNG + bytes(3_000_000)  # trailing bytes are no part of a PNG
+    client = create_app(Settings()).test_client()
+    for data in ({"image": (io.BytesIO(padded), "x.png")}, {"image": records.encoded(padded)}):
+        answer = client.post(ANALYZE, data=data, content_type="multipart/form-data")
+        assert answer.status_code == 200, answer.json
+        assert fake.calls[-1][0] == padded
