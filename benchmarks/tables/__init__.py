@@ -1,0 +1,1 @@
+"""Accuracy tables, one file per group of conditions; each has `rows()` and runs alone."""
