@@ -111,7 +111,7 @@ def share_inside(photo: Photo, face: Face) -> float:
     points = geometry.landmarks(face)
     outline = geometry.outline(points) if abs(face.roll_deg) < 45 else points["face_oval"]
     height, width = photo.rgb.shape[:2]
-    frame = np.float32([[0, 0], [width, 0], [width, height], [0, height]])
+    frame = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
     hull = cv2.convexHull(outline.astype(np.float32))
     common, _ = cv2.intersectConvexConvex(hull, frame)
     return float(common / max(cv2.contourArea(hull), 1e-6))

@@ -67,7 +67,7 @@ class Roi:
 
     def original_box(self, x: float, y: float, width: float, height: float) -> Box:
         """Upright box in original pixels around a box in working pixels."""
-        corners = np.float32([[x, y], [x + width, y], [x, y + height], [x + width, y + height]])
+        corners = np.array([[x, y], [x + width, y], [x, y + height], [x + width, y + height]], np.float32)
         points = geometry.transform(self.to_original, corners)
         (left, top), (right, bottom) = points.min(axis=0), points.max(axis=0)
         return Box(float(left), float(top), float(right - left), float(bottom - top))
@@ -128,7 +128,7 @@ def from_parts(
 def _warp(rgb: Rgb, to_working: NDArray[np.float32]) -> tuple[Rgb, Mask]:
     """The aligned crop and where it lies inside the photo."""
     height, width = rgb.shape[:2]
-    frame = np.float32([[0, 0], [width, 0], [width, height], [0, height]])
+    frame = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
     inside = geometry.fill(geometry.transform(to_working, frame))
     factor = float(np.hypot(to_working[0, 0], to_working[0, 1]))
     if factor < REDUCE_BELOW:

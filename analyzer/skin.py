@@ -21,7 +21,7 @@ from analyzer.values import Mask, Points, Rgb
 WORK = 256  # px, side at which colours are compared
 GRID = 64  # px, side at which the surface is fitted
 FIT_ROUNDS = 4
-FIT_TOLERANCE = np.float32([9.0, 6.0, 6.0])  # CIELAB units: what still supports the surface
+FIT_TOLERANCE = np.array([9.0, 6.0, 6.0], np.float32)  # CIELAB units: what still supports the surface
 DARKER = 0.22  # share of the expected L* by which skin may be darker than the surface (shadow of nose and jaw)
 DARKER_FLOOR = 6.0  # L*, added to it
 BRIGHTER = 60.0  # L*, highlights
@@ -64,7 +64,7 @@ def segment_close_up(rgb: Rgb) -> Mask:
     """
     lab = _lab(rgb, WORK)
     allowed = np.ones((WORK, WORK), bool)
-    seeds = _shrink(geometry.fill(geometry.ellipse(np.float32([geometry.SIZE / 2] * 2), 150, 150)), WORK)
+    seeds = _shrink(geometry.fill(geometry.ellipse(np.array([geometry.SIZE / 2] * 2, np.float32), 150, 150)), WORK)
     expected = _surface(lab, allowed, seeds)
     mask = _tidy(_similar(lab, expected) & ~_hairy(rgb, lab, expected, seeds))
     return cv2.resize(mask.astype(np.uint8), (geometry.SIZE,) * 2, interpolation=cv2.INTER_LINEAR).astype(bool)
@@ -74,10 +74,10 @@ def seed_polygons(landmarks: Mapping[str, Points]) -> list[Points]:
     """Patches that are skin on nearly every face: upper cheeks, nose ridge, middle of the lower forehead."""
     nose = landmarks["nose"]
     brows = np.concatenate([landmarks["right_brow"], landmarks["left_brow"]])
-    middle = np.float32([nose[0, 0], brows[:, 1].min() - 28])
+    middle = np.array([nose[0, 0], brows[:, 1].min() - 28], np.float32)
     patches = [geometry.ellipse(middle, 45, 18), geometry.ellipse(nose[:6].mean(axis=0), 10, 35)]
     for eye in (landmarks["right_eye"], landmarks["left_eye"]):
-        below = np.float32([eye[:, 0].mean(), eye[:, 1].max() + 52])
+        below = np.array([eye[:, 0].mean(), eye[:, 1].max() + 52], np.float32)
         patches.append(geometry.ellipse(below, max(float(np.ptp(eye[:, 0])) * 0.45, 10), 22))
     return patches
 
