@@ -76,9 +76,9 @@ def read(request: Request, read_timeout_s: float) -> Upload:
     if media_type == "multipart/form-data":
         fields = _form_fields(request)
     elif media_type.startswith("image/") or media_type == "application/octet-stream":
-        fields = {"image": request.get_data(cache=False)}
+        fields = {"image": _body(request)}
     elif media_type in JSON_TYPES or media_type.endswith("+json"):
-        fields = _json_fields(request.get_data(cache=False))
+        fields = _json_fields(_body(request))
     else:
         raise BadUpload(
             f"Bodies of the type {media_type[:60]} are not taken.",
@@ -97,6 +97,13 @@ def _limit_pauses(request: Request, seconds: float) -> None:
     connection = request.environ.get("gunicorn.socket")
     if connection is not None:
         connection.settimeout(seconds)
+
+
+def _body(request: Request) -> bytes:
+    """The whole body; a longer one of unknown length would only be cut at the limit, so one more byte is asked for."""
+    data = request.get_data(cache=False)
+    request.stream.read(1)
+    return data
 
 
 def _json_fields(body: bytes) -> Mapping[str, Any]:
