@@ -12,7 +12,8 @@ class Ensemble:
 
     def state(self) -> ModelState:
         """What is loaded; never loads anything."""
-        return ModelState(available=False, reason="No ensemble artefact is installed; the report rests on the classical measurements alone.")
+        reason = "No ensemble artefact is installed; the report rests on the classical measurements alone."
+        return ModelState(available=False, reason=reason)
 
     def predict(self, roi: Roi) -> tuple[Finding, ...]:
         """Findings with ``source="ensemble"``.

@@ -113,5 +113,5 @@ DISCLAIMER = (
 
 
 def describe(name: str, severity: Severity) -> str:
-    """One sentence about a finding, e.g. ``"Blemishes: clearly noticeable."``"""
+    """One sentence about a finding, such as ``Blemishes: clearly noticeable``."""
     return f"{TITLES[name]}: {DEGREES[severity]}."
