@@ -25,7 +25,7 @@ SIZE = 512  # px, side of the working crop
 EYE_LINE_Y = 215.0  # px
 EYE_TO_CHIN = 250.0  # px
 PX_PER_MM = 2.2  # working px per mm on the skin; eye line to chin is about 114 mm in adults (Farkas 1994, n-gn less n-en)
-FOREHEAD_RISE = 1.3  # the landmark oval ends below the hairline: its part above the brows is stretched by this factor
+FOREHEAD_RISE = 1.5  # the landmark oval ends below the hairline: its part above the brows is stretched by this factor
 
 GROUPS: Mapping[str, slice] = {
     "face_oval": slice(0, 36),
@@ -39,6 +39,7 @@ GROUPS: Mapping[str, slice] = {
     "iris_centres": slice(140, 142),
 }
 FRAME: Points = np.array([[0, 0], [SIZE, 0], [SIZE, SIZE], [0, SIZE]], np.float32)  # the whole crop
+PRIOR_MIRROR = np.array([1, -1, 1, -1, 1, 1, 1])  # sign of each prior feature in a mirrored picture
 CHIN_INDEX = 18  # in face_oval, which starts at the top and runs clockwise in the picture
 
 Matrix = NDArray[np.float32]  # (2, 3) affine
@@ -54,25 +55,24 @@ def prior_features(face: Face) -> tuple[NDArray[np.float64], Matrix]:
     """Inputs of the landmark prior.
 
     Returns:
-        The feature vector (5,) with eyes, (1,) without, and the (2, 3) affine from photo pixels to the prior's frame: origin
+        The feature vector (7,) with eyes, (3,) without, and the (2, 3) affine from photo pixels to the prior's frame: origin
         between the eyes (box centre without), x along the eye line, unit = box width.
     """
-    roll = np.radians(face.roll_deg)
+    turn = (face.yaw_deg or 0.0) / 45.0
     centre = np.asarray(face.box.centre)
     if face.eyes is None:
-        return np.ones(1), _frame(centre, roll, face.box.width)
+        return np.array([1.0, turn, abs(turn)]), _frame(centre, np.radians(face.roll_deg), face.box.width)
     span = face.eyes[1] - face.eyes[0]
     matrix = _frame(face.eyes.mean(axis=0), float(np.arctan2(span[1], span[0])), face.box.width)
     x, y = transform(matrix, centre[None])[0]
-    return np.array([1.0, float(np.hypot(*span)) / face.box.width, x, y, abs(x)]), matrix
+    return np.array([1.0, turn, abs(turn), x, abs(x), y, float(np.hypot(*span)) / face.box.width]), matrix
 
 
 def predict_landmarks(face: Face) -> Landmarks:
     """Landmarks predicted from the box and, when known, the eyes (see `landmark_prior.json` for the error)."""
     features, matrix = prior_features(face)
     weights = _prior()["eyes" if face.eyes is not None else "box"]
-    points = (features @ weights).reshape(-1, 2)
-    points = transform(cv2.invertAffineTransform(matrix), points)
+    points = transform(cv2.invertAffineTransform(matrix), (features @ weights).reshape(-1, 2))
     return {name: points[part] for name, part in GROUPS.items()}
 
 
@@ -84,7 +84,7 @@ def align(points: Landmarks) -> Matrix:
     level = transform(_frame(eyes.mean(axis=0), roll, 1.0), points["face_oval"])
     scale = EYE_TO_CHIN / max(float(level[CHIN_INDEX, 1]), 1.0)
     matrix = _frame(eyes.mean(axis=0), roll, 1.0) * np.float32(scale)
-    matrix[:, 2] += np.float32([SIZE / 2 - scale * (level[:, 0].min() + level[:, 0].max()) / 2, EYE_LINE_Y])
+    matrix[:, 2] += np.array([SIZE / 2 - scale * (level[:, 0].min() + level[:, 0].max()) / 2, EYE_LINE_Y], np.float32)
     return matrix
 
 
@@ -108,7 +108,7 @@ def feature_polygons(points: Landmarks) -> dict[str, Points]:
     polygons |= {name: grow(points[name], 7.0) for name in ("right_brow", "left_brow")}
     polygons["lips"] = grow(points["lips_outer"], 7.0)
     low = points["nose"][[6, 7, 9, 11]]  # tip, base, and the lower ends of both wings
-    centre = low.mean(axis=0) + np.float32([0, 2])
+    centre = low.mean(axis=0) + np.array([0, 2], np.float32)
     width = max(float(np.ptp(low[:, 0])) / 2, 12.0)
     polygons["nostrils"] = ellipse(centre, width * 0.95, 9.0)
     return polygons
@@ -174,13 +174,13 @@ def _under_eye(eye: Points) -> Points:
 
 
 def _rectangle(left: float, top: float, right: float, bottom: float) -> Points:
-    return np.float32([[left, top], [right, top], [right, bottom], [left, bottom]])
+    return np.array([[left, top], [right, top], [right, bottom], [left, bottom]], np.float32)
 
 
 def _trapezium(root: Points, wing_left: float, wing_right: float, bottom: float) -> Points:
     x, y = float(root[0]), float(root[1])
     half = (wing_right - wing_left) / 4
-    return np.float32([[x - half, y], [x + half, y], [wing_right, bottom - 18], [wing_right, bottom], [wing_left, bottom], [wing_left, bottom - 18]])
+    return np.array([[x - half, y], [x + half, y], [wing_right, bottom - 18], [wing_right, bottom], [wing_left, bottom], [wing_left, bottom - 18]], np.float32)
 
 
 def _frame(origin: NDArray[np.floating], roll_rad: float, unit: float) -> Matrix:

@@ -21,7 +21,7 @@ from scipy.spatial.distance import cdist
 from analyzer import face, geometry
 from analyzer.values import Face
 
-UTKFACE_SAMPLE = 1500
+UTKFACE_SAMPLE = 700
 SEED = 0
 RIDGE = 1e-3
 
@@ -91,7 +91,7 @@ def fit(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def mirrored_features(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    return x * np.array([1, 1, -1, 1, 1])[: x.shape[1]]
+    return x * geometry.PRIOR_MIRROR[: x.shape[1]]
 
 
 def mirrored_targets(y: NDArray[np.float64]) -> NDArray[np.float64]:
