@@ -31,6 +31,7 @@ TEXTURE_RATIO = 3.2  # local fine contrast, times that of the seeds, above which
 TEXTURE_FLOOR = 1.3  # L*
 HOLE_PX = 2500  # area in working px up to which a hole in the mask is a spot, not a gap
 MIN_PART = 0.02  # share of the largest part under which a separate part is dropped
+MIN_STRANGER = 0.15  # the same for a part without a seed: often background beside the hair
 
 
 def segment(rgb: Rgb, landmarks: Mapping[str, Points]) -> Mask:
@@ -52,7 +53,7 @@ def segment(rgb: Rgb, landmarks: Mapping[str, Points]) -> Mask:
         return np.zeros_like(face)
     expected = _surface(lab, allowed, seeds)
     similar = _similar(lab, expected) & ~_hairy(rgb, lab, expected, seeds)
-    mask = _tidy(similar & allowed)
+    mask = _tidy(similar & allowed, seeds)
     return cv2.resize(mask.astype(np.uint8), (geometry.SIZE,) * 2, interpolation=cv2.INTER_LINEAR).astype(bool) & face & ~features
 
 
@@ -66,7 +67,7 @@ def segment_close_up(rgb: Rgb) -> Mask:
     allowed = np.ones((WORK, WORK), bool)
     seeds = _shrink(geometry.fill(geometry.ellipse(np.array([geometry.SIZE / 2] * 2, np.float32), 150, 150)), WORK)
     expected = _surface(lab, allowed, seeds)
-    mask = _tidy(_similar(lab, expected) & ~_hairy(rgb, lab, expected, seeds))
+    mask = _tidy(_similar(lab, expected) & ~_hairy(rgb, lab, expected, seeds), seeds)
     return cv2.resize(mask.astype(np.uint8), (geometry.SIZE,) * 2, interpolation=cv2.INTER_LINEAR).astype(bool)
 
 
@@ -143,7 +144,7 @@ def _hairy(rgb: Rgb, lab: NDArray[np.float32], expected: NDArray[np.float32], se
     return (energy > limit) & (lab[..., 0] < expected[..., 0])
 
 
-def _tidy(mask: Mask) -> Mask:
+def _tidy(mask: Mask, seeds: Mask) -> Mask:
     """Without specks, with spots filled in, only parts of some size."""
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5))
     opened = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, disc)
@@ -151,7 +152,8 @@ def _tidy(mask: Mask) -> Mask:
     if count < 2:
         return np.zeros_like(mask)
     areas = stats[1:, cv2.CC_STAT_AREA]
-    kept = np.flatnonzero(areas >= MIN_PART * areas.max()) + 1
+    seeded = np.isin(np.arange(1, count), labels[seeds])
+    kept = np.flatnonzero(areas >= np.where(seeded, MIN_PART, MIN_STRANGER) * areas.max()) + 1
     solid = np.isin(labels, kept)
     holes, hole_labels, hole_stats, _ = cv2.connectedComponentsWithStats((~solid).astype(np.uint8), connectivity=4)
     limit = HOLE_PX * (WORK / geometry.SIZE) ** 2
