@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
+import cv2
 import pytest
+from skimage import data as samples
 
 from analyzer import settings
 from analyzer.conditions import CONDITIONS
@@ -96,3 +99,22 @@ def test_architecture_names_every_module() -> None:
     modules = [*(ROOT / "analyzer").rglob("*.py"), *(ROOT / "web").rglob("*.py"), *(ROOT / "training").rglob("*.py")]
     named = set(re.findall(r"\w+\.py", picture))
     assert {path.name for path in modules} - {"__init__.py"} <= named
+
+
+def test_answer_in_readme_is_still_what_the_service_answers() -> None:
+    """Names and types of every field; the numbers are those of the day it was written."""
+    shown = json.loads(README.split("```json")[1].split("```")[0])
+    enlarged = cv2.resize(samples.astronaut()[..., ::-1], (1024, 1024), interpolation=cv2.INTER_CUBIC)
+    portrait = cv2.imencode(".jpg", enlarged)[1].tobytes()
+    client = create_app(settings.Settings()).test_client()
+    answer = client.post("/api/v6/skin/analyze-hare-run", data=portrait, content_type="image/jpeg").json
+    assert outline(shown).items() <= outline(answer).items()
+
+
+def outline(value: object, path: str = "") -> dict[str, str]:
+    """Path → type of each field in a JSON value; of a list, its first entry."""
+    if isinstance(value, dict):
+        return {name: kind for key, item in value.items() for name, kind in outline(item, f"{path}.{key}").items()}
+    if isinstance(value, list):
+        return outline(value[0], f"{path}[]") if value else {}
+    return {path: "number" if type(value) in (int, float) else type(value).__name__}
