@@ -22,12 +22,11 @@ from numpy.typing import NDArray
 
 from analyzer import calibration, geometry
 from analyzer.roi import Roi
-from analyzer.values import Finding, Lesion, Mask
+from analyzer.values import Finding, Lesion, Mask, Rgb
 
-HALF = geometry.SIZE // 2  # px, side at which spots are looked for; PX_PER_MM is 1.1 there
 # Numbers without another source were chosen on the tuning half of ACNE04 (`python -m benchmarks.tables.acne --tuning`).
 AXIS = np.array([-0.4, 1.0, -0.4], np.float32)  # weights of L*, a*, b* in H
-CENTRE_SIGMA = 1.2  # half-size px: Gaussian of the centre, about 2.6 mm across
+CENTRE_SIGMA = 1.2  # half-size px (two working px, 1.1 to a mm): Gaussian of the centre, about 2.6 mm across
 SURROUND_SIGMA = 3.4  # half-size px: about 7 mm across
 LEAST_RED = 0.25  # gain of a* per loss of L*, below which a dark spot is brown, not red
 LEAST_CONTRAST = 0.8  # H units; what even clear skin reaches
@@ -37,25 +36,38 @@ USUAL_UNEVENNESS = 0.3  # a* units: median robust spread of the a* contrast on t
 LEAST_UNEVENNESS = 0.15  # a* units; what JPEG and noise filters leave over
 BORDER_PX = 13  # half-size px: diameter of the disc that shrinks the skin, against rims of hair, lips and lids
 WING_MARGIN = 14.0  # working px around the nostrils and wings of the nose
-PEAK_CONTRAST = 2.5  # H units: top of a spot that is counted
-FOOT_CONTRAST = 1.2  # H units: outline of a spot
+PEAK_EXCESS = 1.7  # H units: top of a spot that is counted
+FOOT_EXCESS = 0.5  # H units: outline of a spot
 SPOT_MM = (1.0, 14.0)  # shortest and longest side of a counted spot's outline
 LONGEST_RATIO = 3.0  # longer to shorter side; above it is a line, not a spot
-MARGIN_PX = 2.0  # half-size px added around the outline, which is drawn inside the spot's soft edge
+MARGIN_PX = 2  # half-size px added around the outline, which is drawn inside the spot's soft edge
 LEAST_SKIN_PX = 1500  # half-size px
 LEAST_REGION_PX = 300  # half-size px
 MOST_ENLARGED = 2.2  # working px per original px above which spots of 2 mm are no longer resolved
 
-Map = NDArray[np.float32]  # (256, 256)
+Map = NDArray[np.float32]  # (h, w), half-size crop around the skin
 
 
 @dataclass(frozen=True, eq=False)
-class Relief:
-    """How spots stand out, on the half-size crop: `contrast` in H units, `excess` as in the formula."""
+class View:
+    """The part of the face that holds skin, at half size; all (h, w), its corner at half-size `left`, `top`.
 
-    contrast: Map
-    excess: Map
-    unevenness_a: float
+    Attributes:
+        lab: (h, w, 3) float32 CIELAB without single wrong pixels, which would look like spots.
+        skin: where a surround may be taken from.
+        looked_at: where spots are looked for: skin away from its borders, without nose and under-eye.
+    """
+
+    lab: NDArray[np.float32]
+    skin: Mask
+    looked_at: Mask
+    left: int
+    top: int
+
+    def cut(self, mask: Mask) -> Mask:
+        """The same part of a (512, 512) mask."""
+        height, width = self.skin.shape
+        return mask[::2, ::2][self.top : self.top + height, self.left : self.left + width]
 
 
 def measure(roi: Roi, *, gate: bool = True) -> Finding:
@@ -69,26 +81,32 @@ def measure(roi: Roi, *, gate: bool = True) -> Finding:
         return calibration.not_measured(
             "acne", "too_small", "The face is too small in the picture to see single spots."
         )
-    looked_at = _looked_at(roi)
-    if looked_at.sum() < LEAST_SKIN_PX:
+    view = _view(roi)
+    if np.count_nonzero(view.looked_at) < LEAST_SKIN_PX:
         return calibration.not_measured("acne", "too_few_pixels", "Too little skin is visible to look for spots.")
-    relief = _relief(roi, looked_at)
-    spots, covered = _spots(roi, relief.contrast, looked_at)
+    excess, unevenness = _excess(view)
+    spots, covered = _spots(roi, view, excess)
+    counted = np.minimum(excess, MOST_EXCESS)
     return calibration.measured(
         "acne",
-        _raw(relief.excess, looked_at),
-        regions={name: _region_raw(relief.excess, looked_at & _half(mask)) for name, mask in roi.regions.items()},
-        area_fraction=float(covered.sum() / looked_at.sum()),
+        _raw(counted, view.looked_at),
+        regions={name: _region_raw(counted, view.looked_at & view.cut(mask)) for name, mask in roi.regions.items()},
+        area_fraction=float(np.count_nonzero(covered) / np.count_nonzero(view.looked_at)),
         lesions=spots,
-        evidence={"spots": float(len(spots)), "unevenness_a": relief.unevenness_a},
+        evidence={"spots": float(len(spots)), "unevenness_a": unevenness},
     )
 
 
-def _looked_at(roi: Roi) -> Mask:
-    """(256, 256) bool: skin away from its borders, without nose and under-eye."""
+def _view(roi: Roi) -> View:
+    skin = roi.skin[::2, ::2].astype(np.uint8)
+    left, top, width, height = cv2.boundingRect(skin)
+    part = slice(top, top + height), slice(left, left + width)
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (BORDER_PX, BORDER_PX))
-    inner = cv2.erode(_half(roi.skin).astype(np.uint8), disc).astype(bool)
-    return inner & ~_half(_left_out(roi)) if roi.landmarks else inner
+    inner = cv2.erode(skin, disc).astype(bool)
+    if roi.landmarks:
+        inner &= ~_left_out(roi)[::2, ::2]
+    rgb = roi.rgb[2 * top : 2 * (top + height), 2 * left : 2 * (left + width)]
+    return View(_half_lab(rgb), skin[part].astype(bool), inner[part], left, top)
 
 
 def _left_out(roi: Roi) -> Mask:
@@ -97,67 +115,66 @@ def _left_out(roi: Roi) -> Mask:
     return geometry.fill(wings, *(polygons[name] for name in ("nose", "left_under_eye", "right_under_eye")))
 
 
-def _half(mask: Mask) -> Mask:
-    return mask[::2, ::2]
-
-
-def _relief(roi: Roi, looked_at: Mask) -> Relief:
-    lab, weight = _half_lab(roi), _half(roi.skin).astype(np.float32)
-    centre = _mean_over(lab, weight, CENTRE_SIGMA)
-    difference = centre - _mean_over(lab, weight, SURROUND_SIGMA)
-    lightness, redness = difference[..., 0], difference[..., 1]
-    unevenness = float(1.48 * np.median(np.abs(redness[looked_at])))
-    red = redness > LEAST_RED * np.maximum(-lightness, 0.0)
-    unit = np.float32(np.sqrt(max(unevenness, LEAST_UNEVENNESS) / USUAL_UNEVENNESS))
-    contrast = np.where(red, difference @ AXIS, np.float32(0)) / unit
-    excess = np.clip(contrast - LEAST_CONTRAST, 0.0, MOST_EXCESS) * _roundness(centre @ AXIS)
-    return Relief(contrast, excess, unevenness)
-
-
-def _half_lab(roi: Roi) -> NDArray[np.float32]:
-    """(256, 256, 3) CIELAB without single wrong pixels, which would look like spots."""
-    small = cv2.resize(cv2.medianBlur(roi.rgb, 3), (HALF, HALF), interpolation=cv2.INTER_AREA)
+def _half_lab(rgb: Rgb) -> NDArray[np.float32]:
+    if rgb.size == 0:
+        return np.zeros((0, 0, 3), np.float32)
+    small = cv2.resize(cv2.medianBlur(rgb, 3), None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
     return cv2.cvtColor(small.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
 
 
-def _mean_over(lab: NDArray[np.float32], weight: Map, sigma: float) -> NDArray[np.float32]:
-    """Gaussian mean over the weighted pixels only."""
-    total = np.maximum(cv2.GaussianBlur(weight, (0, 0), sigma), 1e-3)
-    return cv2.GaussianBlur(lab * weight[..., None], (0, 0), sigma) / total[..., None]
+def _excess(view: View) -> tuple[Map, float]:
+    """Contrast above `LEAST_CONTRAST` times roundness, in H units, and the person's unevenness in a* units."""
+    weighted = cv2.merge([*cv2.split(view.lab), np.ones(view.skin.shape, np.float32)]) * view.skin[..., None]
+    centre = _mean_over(weighted, CENTRE_SIGMA)
+    lightness, redness, yellow = cv2.split(centre - _mean_over(weighted, SURROUND_SIGMA))
+    unevenness = float(1.48 * np.median(np.abs(redness[view.looked_at])))
+    contrast = AXIS[0] * lightness + AXIS[1] * redness + AXIS[2] * yellow
+    contrast /= np.float32(np.sqrt(max(unevenness, LEAST_UNEVENNESS) / USUAL_UNEVENNESS))
+    contrast[redness <= LEAST_RED * np.maximum(-lightness, 0.0)] = 0.0
+    roundness = _roundness(cv2.transform(centre, AXIS[None]))
+    return np.maximum(contrast - LEAST_CONTRAST, 0.0) * roundness, unevenness
+
+
+def _mean_over(weighted: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
+    """(h, w, 3) Gaussian mean over skin, from (h, w, 4): CIELAB times weight, and weight."""
+    blurred = cv2.GaussianBlur(weighted, (0, 0), sigma)
+    return blurred[..., :3] / np.maximum(blurred[..., 3:], 1e-3)
 
 
 def _roundness(height: Map) -> Map:
     """0..1 by the two curvatures k1, k2 (eigenvalues of the Hessian): 1 on round tops, 0.5 on ridges, 0 in hollows."""
     xx, yy, xy = (cv2.Sobel(height, cv2.CV_32F, *order) for order in ((2, 0), (0, 2), (1, 1)))
-    difference = np.sqrt((xx - yy) ** 2 + 4 * xy**2)
+    difference = cv2.magnitude(xx - yy, 2 * xy)
     return np.clip(ROUNDNESS - difference / np.maximum(-(xx + yy), 1e-3), 0.0, 1.0)
 
 
-def _raw(excess: Map, area: Mask) -> float:
-    return float(np.log1p(100.0 * excess[area].mean()))
+def _raw(counted: Map, area: Mask) -> float:
+    return float(np.log1p(100.0 * cv2.mean(counted, area.astype(np.uint8))[0]))
 
 
-def _region_raw(excess: Map, area: Mask) -> float | None:
-    return _raw(excess, area) if area.sum() >= LEAST_REGION_PX else None
+def _region_raw(counted: Map, area: Mask) -> float | None:
+    return _raw(counted, area) if np.count_nonzero(area) >= LEAST_REGION_PX else None
 
 
-def _spots(roi: Roi, contrast: Map, looked_at: Mask) -> tuple[list[Lesion], Mask]:
+def _spots(roi: Roi, view: View, excess: Map) -> tuple[list[Lesion], Mask]:
     """Spots that stand out one by one, and the skin that they cover."""
-    outline = (contrast > FOOT_CONTRAST) & looked_at
+    outline = (excess > FOOT_EXCESS) & view.looked_at
     count, labels, stats, centres = cv2.connectedComponentsWithStats(outline.astype(np.uint8), connectivity=4)
     peaks = np.zeros(count, np.float32)
-    np.maximum.at(peaks, labels[outline], contrast[outline])
+    np.maximum.at(peaks, labels[outline], excess[outline])
     sides_mm = np.sort(stats[:, [cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT]], axis=1) * (2 / geometry.PX_PER_MM)
     short, long = sides_mm.T
-    fits = (short >= SPOT_MM[0]) & (long <= SPOT_MM[1]) & (long <= LONGEST_RATIO * short) & (peaks >= PEAK_CONTRAST)
+    fits = (short >= SPOT_MM[0]) & (long <= SPOT_MM[1]) & (long <= LONGEST_RATIO * short) & (peaks >= PEAK_EXCESS)
+    stats[:, :2] += view.left, view.top
+    centres += view.left, view.top
     spots = [_lesion(roi, stats[part], centres[part], float(peaks[part])) for part in np.flatnonzero(fits)]
     return spots, fits[labels]
 
 
-def _lesion(roi: Roi, stats: NDArray[np.int32], centre: NDArray[np.float64], contrast: float) -> Lesion:
-    x, y = 2 * (stats[:2] - MARGIN_PX)
-    width, height = 2 * (stats[2:4] + 2 * MARGIN_PX)
-    return Lesion(roi.original_box(x, y, width, height), contrast, _region(roi.regions, centre))
+def _lesion(roi: Roi, stats: NDArray[np.int32], centre: NDArray[np.float64], excess: float) -> Lesion:
+    left, top = (2.0 * (float(value) - MARGIN_PX) for value in stats[:2])
+    width, height = (2.0 * (float(value) + 2 * MARGIN_PX) for value in stats[2:4])
+    return Lesion(roi.original_box(left, top, width, height), excess, _region(roi.regions, centre))
 
 
 def _region(regions: Mapping[str, Mask], centre: NDArray[np.float64]) -> str | None:
