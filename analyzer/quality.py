@@ -32,6 +32,7 @@ HUE_RANGE_DEG = (10.0, 85.0)  # hue angle of skin in CIELAB under usual light
 MAX_HUE_EXCESS_DEG = 0.0
 GREY_CHROMA = 4.0  # chroma under which the picture is taken as black and white
 MIN_SKIN = 0.25  # share of the face outline that is visible skin
+STRIDE = 4  # every fourth pixel in x and y is enough for percentiles
 BLUR_SIDE = 256  # px
 MEAN_GRAY = 128.0
 
@@ -58,7 +59,7 @@ def check_faces(photo: Photo, faces: Sequence[Face]) -> tuple[Check, ...]:
 def check_roi(roi: Roi) -> tuple[Check, ...]:
     """Checks of light, sharpness and visible skin in the aligned face."""
     face = geometry.fill(geometry.outline(roi.landmarks))
-    lightness = roi.lab[..., 0][face]
+    lightness = roi.lab[::STRIDE, ::STRIDE, 0][face[::STRIDE, ::STRIDE]]
     low, high = np.percentile(lightness, [5, 95]) if lightness.size else (0.0, 0.0)
     hue_excess, grey = hue_deviation(roi)
     visible = float(roi.skin.sum() / max(face.sum(), 1))
@@ -129,14 +130,16 @@ def sharpness(roi: Roi) -> float:
 
 def burnt_share(roi: Roi) -> float:
     """Share of the skin at the top of the scale in all channels, 0..1."""
-    return float((roi.rgb[roi.skin] >= BURNT_VALUE).all(axis=1).mean()) if roi.skin.any() else 0.0
+    skin = roi.rgb[::STRIDE, ::STRIDE][roi.skin[::STRIDE, ::STRIDE]]
+    return float((skin >= BURNT_VALUE).all(axis=1).mean()) if skin.size else 0.0
 
 
 def unevenness(roi: Roi) -> float | None:
     """Difference of median L* between the halves of the visible skin as a share of their mean; None without both halves."""
     middle = geometry.SIZE // 2
-    halves = [roi.lab[:, part, 0][roi.skin[:, part]] for part in (slice(0, middle), slice(middle, None))]
-    if min(half.size for half in halves) < 500:
+    parts = (slice(0, middle, STRIDE), slice(middle, None, STRIDE))
+    halves = [roi.lab[::STRIDE, part, 0][roi.skin[::STRIDE, part]] for part in parts]
+    if min(half.size for half in halves) < 500 / STRIDE**2:
         return None
     left, right = (float(np.median(half)) for half in halves)
     return abs(left - right) / max((left + right) / 2, 1.0)

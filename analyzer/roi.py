@@ -16,6 +16,7 @@ from analyzer import geometry, skin
 from analyzer.values import Box, Face, Mask, Photo, Points, Rgb
 
 REDUCE_BELOW = 0.6  # working px per photo px under which the photo is area-averaged before the warp, against aliasing
+SMOOTH_ABOVE = 1.5  # working px per photo px from which cubic interpolation is worth its time
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +64,8 @@ class Roi:
         """(3,) float32: median CIELAB of the person's own cheeks and forehead (of all skin where those are hidden)."""
         seeds = [self.regions[name] for name in ("forehead", "left_cheek", "right_cheek") if name in self.regions]
         mask = np.any(seeds, axis=0) if np.any(seeds) else self.skin
-        return _frozen(np.median(self.lab[mask], axis=0) if mask.any() else np.full(3, np.nan, np.float32))
+        colours = self.lab[::2, ::2][mask[::2, ::2]]
+        return _frozen(np.median(colours, axis=0) if colours.size else np.full(3, np.nan, np.float32))
 
     def original_box(self, x: float, y: float, width: float, height: float) -> Box:
         """Upright box in original pixels around a box in working pixels."""
@@ -136,7 +138,7 @@ def _warp(rgb: Rgb, to_working: NDArray[np.float32]) -> tuple[Rgb, Mask]:
         shrink = np.diag([width / reduced.shape[1], height / reduced.shape[0], 1.0])
         to_working = (to_working @ shrink).astype(np.float32)
         rgb = reduced
-    interpolation = cv2.INTER_CUBIC if factor > 1 else cv2.INTER_LINEAR
+    interpolation = cv2.INTER_CUBIC if factor > SMOOTH_ABOVE else cv2.INTER_LINEAR
     side = geometry.SIZE
     return cv2.warpAffine(rgb, to_working, (side, side), flags=interpolation, borderMode=cv2.BORDER_REPLICATE), inside
 

@@ -10,6 +10,7 @@ inside the face stays in, since that is what is to be measured.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 
 import cv2
 import numpy as np
@@ -119,10 +120,13 @@ def _main_cluster(lab: NDArray[np.float32], seeds: Mask) -> Mask:
     return seeds & (np.abs(lab - centre) < 2 * FIT_TOLERANCE).all(axis=2)
 
 
+@cache
 def _basis(side: int) -> NDArray[np.float32]:
-    """(side, side, 6): 1, x, y, x², xy, y² with x and y in -1..1."""
+    """(side, side, 6): 1, x, y, x², xy, y² with x and y in -1..1; read-only."""
     y, x = np.mgrid[0:side, 0:side].astype(np.float32) * (2 / (side - 1)) - 1
-    return np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=2)
+    basis = np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=2)
+    basis.flags.writeable = False
+    return basis
 
 
 def _similar(lab: NDArray[np.float32], expected: NDArray[np.float32]) -> Mask:
@@ -137,9 +141,10 @@ def _similar(lab: NDArray[np.float32], expected: NDArray[np.float32]) -> Mask:
 
 def _hairy(rgb: Rgb, lab: NDArray[np.float32], expected: NDArray[np.float32], seeds: Mask) -> Mask:
     """Fine dark texture: hair strands, stubble, lashes."""
-    gray = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY).astype(np.float32) * (100 / 255)
-    fine = np.abs(gray - cv2.GaussianBlur(gray, (0, 0), 3))
-    energy = cv2.resize(cv2.boxFilter(fine, -1, (13, 13)), (WORK, WORK), interpolation=cv2.INTER_AREA)
+    gray = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
+    fine = cv2.absdiff(gray, cv2.blur(gray, (9, 9)))
+    fine = cv2.resize(fine, (WORK, WORK), interpolation=cv2.INTER_AREA).astype(np.float32) * np.float32(100 / 255)
+    energy = cv2.blur(fine, (7, 7))
     limit = max(TEXTURE_RATIO * float(np.median(energy[seeds])), TEXTURE_FLOOR)
     return (energy > limit) & (lab[..., 0] < expected[..., 0])
 
