@@ -190,6 +190,7 @@ def summary(tally: Tally, connections: int, seconds: float, stopped_cleanly: boo
             "last": tally.memory[-1][1],
             "most": max(m for _, m in tally.memory),
         },
+        "memory_by_second_mib": [round(mib) for _, mib in tally.memory],
         "memory_slope_mib_per_minute": slope,
         "stopped_cleanly": stopped_cleanly,
         "passed": clean and stopped_cleanly and slope < FLAT_MIB_PER_MINUTE,
