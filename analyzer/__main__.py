@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
@@ -54,6 +55,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(json.dumps(_plain(report), indent=2, allow_nan=False) if options.json else "\n".join(_lines(report)))
         if options.overlay is not None:
             _save_overlay(report, options.overlay)
+    except BrokenPipeError:  # the reader, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
     except OSError as error:
         return _fail(f"{error.filename or options.photo}: {error.strerror or error}", FAILED)
     except AnalyzerError as error:
