@@ -45,7 +45,7 @@ LESION_STYLES: Mapping[str, Style] = {
     "acne": Style("acne spot", (213, 94, 0), False),  # vermillion squares
     "dark_spots": Style("dark spot", (0, 114, 178), True),  # blue ellipses
 }
-OTHER_LESION = Style("spot", (204, 121, 167), True)  # reddish purple
+OTHER_LESION = Style("spot", (204, 121, 167), True)  # reddish purple, labelled with the name of the condition
 
 
 def draw(report: Report) -> Rgb:
@@ -66,7 +66,7 @@ def draw(report: Report) -> Rgb:
         _draw_skin(canvas, report.roi.skin, to_canvas, line)
         names = _draw_regions(canvas, report.roi.regions, to_canvas, line)
     _draw_face(canvas, report, canvas.shape[1] / report.photo.rgb.shape[1], line)
-    for finding in report.findings:
+    for finding in sorted(report.findings, key=lambda finding: finding.name in LESION_STYLES):  # those on top
         _draw_lesions(canvas, finding, scale, line)
     _write(canvas, [(text, where, REGION) for text, where in names], _text_px(canvas), "mm")
     return np.vstack([canvas, _legend(canvas, report)])
@@ -119,7 +119,7 @@ def _draw_face(canvas: Rgb, report: Report, scale: float, line: int) -> None:
 
 
 def _draw_lesions(canvas: Rgb, finding: Finding, scale: float, line: int) -> None:
-    style = LESION_STYLES.get(finding.name, OTHER_LESION)
+    style = _style(finding)
     for lesion in finding.lesions[:MAX_LESIONS]:
         box = lesion.box.scaled(scale)
         if style.is_round:
@@ -128,6 +128,10 @@ def _draw_lesions(canvas: Rgb, finding: Finding, scale: float, line: int) -> Non
             _draw_twice(cv2.ellipse, canvas, centre, axes, 0, 0, 360, colour=style.colour, line=line)
         else:
             _draw_box(canvas, box, style.colour, line)
+
+
+def _style(finding: Finding) -> Style:
+    return LESION_STYLES.get(finding.name) or OTHER_LESION._replace(label=finding.name.replace("_", " "))
 
 
 def _draw_box(canvas: Rgb, box: Box, colour: Colour, line: int) -> None:
@@ -189,7 +193,7 @@ def _legend_entries(report: Report, width_em: int) -> Iterable[tuple[str, Colour
         yield "region", REGION
     for finding in report.findings:
         if finding.lesions:
-            style = LESION_STYLES.get(finding.name, OTHER_LESION)
+            style = _style(finding)
             yield f"{style.label} ({len(finding.lesions)})", style.colour
     if report.error_code is not None:
         reason = f"{report.error_code.replace('_', ' ')}: {report.guidance.message}"
