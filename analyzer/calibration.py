@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
@@ -80,7 +80,7 @@ def measured(
     lesions: Sequence[Lesion] = (),
     evidence: Mapping[str, float] | None = None,
 ) -> Finding:
-    """Finding of a condition that was measured.
+    """Finding of a condition that was measured; a raw value that is no finite number counts as not measured.
 
     Args:
         condition: key in calibration.json.
@@ -91,6 +91,8 @@ def measured(
         evidence: further measured numbers; the raw measurement is added as ``"raw"``.
     """
     formula = formulas()[condition]
+    if not math.isfinite(raw):
+        return not_measured(condition, "undefined", "The measurement has no defined value on this photo.")
     score = formula.score(raw)
     return Finding(
         name=condition,
@@ -101,9 +103,13 @@ def measured(
         formula=formula.name,
         area_fraction=area_fraction,
         lesions=tuple(sorted(lesions, key=lambda lesion: -lesion.contrast)),
-        regions={name: None if value is None else formula.score(value) for name, value in (regions or {}).items()},
+        regions={name: _score_or_none(formula, value) for name, value in (regions or {}).items()},
         evidence={"raw": raw, **(evidence or {})},
     )
+
+
+def _score_or_none(formula: Formula, raw: float | None) -> float | None:
+    return None if raw is None or not math.isfinite(raw) else formula.score(raw)
 
 
 def not_measured(condition: str, code: str, sentence: str) -> Finding:
@@ -126,7 +132,20 @@ def formulas() -> Mapping[str, Formula]:
     Raises:
         BadSetting: calibration.json is missing or its numbers are not as described above.
     """
-    return {name: _formula(name, entry) for name, entry in document()["conditions"].items()}
+    return {name: _formula(name, entry) for name, entry in _part("conditions").items()}
+
+
+@cache
+def health_weights() -> Mapping[str, float]:
+    """Weight of each condition in the health score (`analyzer.report`), 0..1.
+
+    Raises:
+        BadSetting: there is not one weight between 0 and 1 for each condition.
+    """
+    weights = _part("health").get("weights", {})
+    if set(weights) != set(formulas()) or not all(0.0 < weight < 1.0 for weight in weights.values()):
+        raise _bad("health: there must be one weight between 0 and 1 for each condition")
+    return weights
 
 
 @cache
@@ -138,21 +157,47 @@ def document() -> Mapping[str, Any]:
         raise BadSetting(f"{PATH.name} cannot be read: {error}", "Restore the file from the release.") from error
 
 
+def _part(name: str) -> Mapping[str, Any]:
+    try:
+        return document()[name]
+    except (KeyError, TypeError) as error:
+        raise _bad(f"part {name} is missing") from error
+
+
 def _formula(condition: str, entry: Mapping[str, Any]) -> Formula:
-    formula = Formula(
-        name=entry["formula"],
-        condition=condition,
-        anchors=tuple((float(raw), float(score)) for raw, score in entry["anchors"]),
-        severity_limits=tuple(float(limit) for limit in entry["severity_limits"]),  # type: ignore[arg-type]
-        repeatability=tuple((float(score), float(sd)) for score, sd in entry["repeatability"]["sd"]),
-    )
-    increasing = [raw for raw, _ in formula.anchors], [score for _, score in formula.anchors], formula.severity_limits
-    if len(formula.severity_limits) != 4 or not all(_is_increasing(values) for values in increasing):
-        raise BadSetting(
-            f"{PATH.name}, condition {condition}: anchors and the four severity limits must increase",
-            "Restore the file from the release.",
+    try:
+        formula = Formula(
+            name=str(entry["formula"]),
+            condition=condition,
+            anchors=tuple((float(raw), float(score)) for raw, score in entry["anchors"]),
+            severity_limits=tuple(float(limit) for limit in entry["severity_limits"]),  # type: ignore[arg-type]
+            repeatability=tuple((float(score), float(sd)) for score, sd in entry["repeatability"]["sd"]),
         )
+    except (KeyError, TypeError, ValueError) as error:
+        raise _bad(f"condition {condition}: {error!r}") from error
+    for fault in _faults(formula):
+        raise _bad(f"condition {condition}: {fault}")
     return formula
+
+
+def _faults(formula: Formula) -> Iterator[str]:
+    """What is wrong with the numbers of one condition."""
+    raws, scores = [raw for raw, _ in formula.anchors], [score for _, score in formula.anchors]
+    if len(raws) < 2 or not (_is_increasing(raws) and _is_increasing(scores) and math.isfinite(raws[0] + raws[-1])):
+        yield "two or more anchors must increase in raw value and score"
+    elif not 0.0 <= scores[0] < scores[-1] <= 1.0:
+        yield "the scores of the anchors must lie in 0..1"
+    limits = (0.0, *formula.severity_limits, 1.0)
+    if len(limits) != 6 or not _is_increasing(limits):
+        yield "the four severity limits must increase between 0 and 1"
+    if not formula.repeatability or not _is_increasing([score for score, _ in formula.repeatability]):
+        yield "repeatability needs pairs with increasing scores"
+    if not all(0.0 <= sd < math.inf for _, sd in formula.repeatability):
+        yield "a standard deviation must not be negative"
+
+
+def _bad(what: str) -> BadSetting:
+    return BadSetting(f"{PATH.name}, {what}", "Restore the file from the release.")
 
 
 def _is_increasing(values: Sequence[float]) -> bool:

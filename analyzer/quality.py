@@ -163,11 +163,11 @@ def _no_face(confidence: float) -> Check:
 
 
 def _least(code: str, value: float | None, limit: float, unit: str, refuses: bool, advice: str) -> Check:
-    return Check(code, value is None or value >= limit, refuses, _plain(value), limit, unit, advice)
+    return Check(code, value is None or bool(value >= limit), refuses, _plain(value), limit, unit, advice)
 
 
 def _most(code: str, value: float | None, limit: float, unit: str, refuses: bool, advice: str) -> Check:
-    return Check(code, value is None or value <= limit, refuses, _plain(value), limit, unit, advice)
+    return Check(code, value is None or bool(value <= limit), refuses, _plain(value), limit, unit, advice)
 
 
 def _plain(value: float | None) -> float | None:

@@ -119,7 +119,7 @@ def primary_condition(findings: Sequence[Finding]) -> str:
 
 def health_score(findings: Iterable[Finding]) -> float | None:
     """0..100 by the formula above; None when nothing was measured."""
-    weights: Mapping[str, float] = calibration.document()["health"]["weights"]
+    weights = calibration.health_weights()
     kept = [1.0 - weights[finding.name] * finding.score for finding in findings if finding.score is not None]
     return 100.0 * math.prod(kept) if kept else None
 
