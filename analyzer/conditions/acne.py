@@ -4,8 +4,9 @@ Blood in the skin absorbs green and blue: an inflamed spot gains a* and loses L*
 contrast of H = a* - 0.4 L* - 0.4 b* between a spot-sized centre and its surround (difference of two Gaussians, both
 taken over skin only), so that diffuse redness, shading and the tone of the skin cancel. What darkens without
 reddening (moles, freckles, stubble) is left out, and what is a line rather than round (hair, creases) counts less.
-The contrast is divided by the square root of the person's own a* unevenness, which suits noisy and flat pictures
-alike. Nose and under-eye are left out: their folds and rims look like spots in every face.
+The contrast is divided by the square root of the person's own a* unevenness and the fourth root of the lightness, so
+that noisy and flat, dark and bright pictures compare. Nose and under-eye are left out: their folds and rims look like
+spots in every face.
 
 Raw measurement: ln(1 + 100 m), m = mean over the skin of the excess, that is the contrast above `LEAST_CONTRAST` (at
 most `MOST_EXCESS`) times the roundness.
@@ -33,6 +34,8 @@ LEAST_CONTRAST = 0.8  # H units; what even clear skin reaches
 MOST_EXCESS = 3.0  # H units; no single spot decides
 ROUNDNESS = 1.5  # roundness is this less the ratio of difference to sum of the two curvatures, inside 0..1
 USUAL_UNEVENNESS = 0.3  # a* units: median robust spread of the a* contrast on the tuning half of ACNE04
+USUAL_LIGHTNESS = 65.0  # L*: median over the skin, same pictures
+LIGHTNESS_OFFSET = 16.0  # CIELAB differences of a spot grow with exposure as L* + 16 does
 LEAST_UNEVENNESS = 0.15  # a* units; what JPEG and noise filters leave over
 BORDER_PX = 13  # half-size px: diameter of the disc that shrinks the skin, against rims of hair, lips and lids
 WING_MARGIN = 14.0  # working px around the nostrils and wings of the nose
@@ -129,10 +132,17 @@ def _excess(view: View) -> tuple[Map, float]:
     lightness, redness, yellow = cv2.split(centre - _mean_over(weighted, SURROUND_SIGMA))
     unevenness = float(1.48 * np.median(np.abs(redness[view.looked_at])))
     contrast = AXIS[0] * lightness + AXIS[1] * redness + AXIS[2] * yellow
-    contrast /= np.float32(np.sqrt(max(unevenness, LEAST_UNEVENNESS) / USUAL_UNEVENNESS))
+    contrast /= np.float32(_unit(unevenness, float(np.median(view.lab[view.looked_at, 0]))))
     contrast[redness <= LEAST_RED * np.maximum(-lightness, 0.0)] = 0.0
     roundness = _roundness(cv2.transform(centre, AXIS[None]))
     return np.maximum(contrast - LEAST_CONTRAST, 0.0) * roundness, unevenness
+
+
+def _unit(unevenness_a: float, lightness: float) -> float:
+    """What the contrast is divided by; lightness is the median L* of the skin."""
+    noise = max(unevenness_a, LEAST_UNEVENNESS) / USUAL_UNEVENNESS
+    light = max(lightness + LIGHTNESS_OFFSET, 1.0) / (USUAL_LIGHTNESS + LIGHTNESS_OFFSET)
+    return noise**0.5 * light**0.25
 
 
 def _mean_over(weighted: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:

@@ -5,7 +5,7 @@
 
 Three ways to the skin are kept apart: `service` (the face finder of the service), `teacher` (landmarks of a larger
 network) and `close-up` (pictures in which the teacher sees no face; the middle of the picture, without landmarks).
-Severity 0..3 stands in ACNE04's file names; its boxes are generous, so a spot counts as found when overlap or centre fit.
+Severity 0..3 stands in ACNE04's file names; its boxes are generous: a spot counts as found when overlap or centre fit.
 """
 
 from __future__ import annotations

@@ -130,10 +130,10 @@ def spread(count: int, *regions: str, seed: int = 3, apart_px: float = 16.0, ins
     candidates = np.argwhere(inner)[:, ::-1]
     kept: list[NDArray[np.int64]] = []
     for point in np.random.default_rng(seed).permutation(candidates):
+        if len(kept) == count:
+            return np.float32(kept).reshape(-1, 2)
         if all(np.hypot(*(point - other)) >= apart_px for other in kept):
             kept.append(point)
-        if len(kept) == count:
-            return np.float32(kept)
     raise ValueError(f"no room for {count} places in {regions or 'the face'}")
 
 
