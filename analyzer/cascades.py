@@ -7,8 +7,9 @@ convention of the frontal `alt2` cascade, mid-forehead to chin, by the shifts an
 from __future__ import annotations
 
 import json
-import threading
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,8 @@ AREA_FLOOR = 1e-6  # px², keeps an overlap defined
 Gray = NDArray[np.uint8]  # (H, W)
 Hits = NDArray[np.float32]  # (N, 4): centre x, centre y, side in px, level weight
 
-_local = threading.local()  # a CascadeClassifier keeps state while it scans: one set per thread
+# A CascadeClassifier keeps state (2 MB) while it scans, so two threads never share one.
+_idle: dict[str, deque[cv2.CascadeClassifier]] = {name: deque() for name in FILES}
 
 
 def scan(kind: str, gray: Gray, least_px: float, most_px: float, step: float) -> Hits:
@@ -50,14 +52,15 @@ def scan(kind: str, gray: Gray, least_px: float, most_px: float, step: float) ->
         Hits in pixels of `gray`; the level weight is the sum of the last stage.
     """
     mirror = kind == "profile-right"
-    boxes, _, weights = _classifier(MIRRORED.get(kind, kind)).detectMultiScale3(
-        np.ascontiguousarray(gray[:, ::-1]) if mirror else gray,
-        step,
-        0,
-        minSize=(int(least_px),) * 2,
-        maxSize=(int(np.ceil(most_px)),) * 2,
-        outputRejectLevels=True,
-    )
+    with _borrowed(MIRRORED.get(kind, kind)) as classifier:
+        boxes, _, weights = classifier.detectMultiScale3(
+            np.ascontiguousarray(gray[:, ::-1]) if mirror else gray,
+            step,
+            0,
+            minSize=(int(least_px),) * 2,
+            maxSize=(int(np.ceil(most_px)),) * 2,
+            outputRejectLevels=True,
+        )
     if len(boxes) == 0:
         return np.zeros((0, 4), np.float32)
     x, y, side, _ = np.asarray(boxes, np.float32).T
@@ -127,10 +130,22 @@ def fitted() -> Mapping[str, Any]:
     return document
 
 
-def _classifier(name: str) -> cv2.CascadeClassifier:
-    loaded: dict[str, cv2.CascadeClassifier] = _local.__dict__.setdefault("classifiers", {})
-    if name not in loaded:
-        loaded[name] = cv2.CascadeClassifier(str(CASCADES / FILES[name]))
-        if loaded[name].empty():
-            raise BadSetting(f"OpenCV's cascade {FILES[name]} is missing", "Install opencv-python-headless below 5.")
-    return loaded[name]
+@contextmanager
+def _borrowed(name: str) -> Iterator[cv2.CascadeClassifier]:
+    """A classifier that nobody else uses meanwhile; as many are loaded as were ever needed at once."""
+    idle = _idle[name]
+    try:
+        classifier = idle.pop()
+    except IndexError:
+        classifier = _loaded(name)
+    try:
+        yield classifier
+    finally:
+        idle.append(classifier)
+
+
+def _loaded(name: str) -> cv2.CascadeClassifier:
+    classifier = cv2.CascadeClassifier(str(CASCADES / FILES[name]))
+    if classifier.empty():
+        raise BadSetting(f"OpenCV's cascade {FILES[name]} is missing", "Install opencv-python-headless below 5.")
+    return classifier

@@ -108,6 +108,10 @@ def asset() -> Response:
     return _file(STATIC / name if (STATIC / name).is_file() else PAGES / name)
 
 
+CONTENT_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
 ROUTES = (
     Route(detect_faces, "POST", ("/api/v4/face/detect", "/api/v1/face/detect", "/api/v3/face/detect")),
     Route(
@@ -163,6 +167,7 @@ def _asset_paths() -> tuple[str, ...]:
 def _add_safety_headers(response: Response) -> Response:
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Referrer-Policy"] = "no-referrer"
+    response.headers["Content-Security-Policy"] = CONTENT_POLICY
     response.headers.setdefault(
         "Cache-Control", "no-cache" if request.endpoint in ("home", "docs", "asset") else "no-store"
     )
