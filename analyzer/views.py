@@ -78,7 +78,7 @@ def view_of(pyramid: Sequence[Gray], candidate: Candidate, face_px: int) -> tupl
     middle_shift = (0.5 / shrink - 0.5,) * 2  # the first pixel of a level averages several of the picture
     from_level = np.column_stack([turn / shrink, to_view[:, 2] + turn @ middle_shift])
     view = cv2.warpAffine(pyramid[level], from_level, (span, span), borderMode=cv2.BORDER_REPLICATE)
-    return stretched(np.asarray(view, np.uint8)), to_view
+    return np.asarray(view, np.uint8), to_view
 
 
 def stretched(gray: Gray) -> Gray:

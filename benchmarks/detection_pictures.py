@@ -1,9 +1,9 @@
 """Pictures with known faces, and pictures without, for `benchmarks.detection`. Reads SKIN_DATA; writes nothing.
 
 Where the truth comes from: teacher landmarks (`face_landmarks.npz`) for UTKFace, ACNE04 and skin_defects, drawn boxes
-for WIDER. The true box is the square of the detector's convention: 1.41 times the distance from eye line to chin,
-centred between the eyes and 0.165 of that distance below them, which is where the `alt2` cascade puts its hits on 235
-frontal UTKFace and ACNE04 faces.
+for WIDER. The true box is the square of the detector's convention: 1.41 times the distance from eye line to chin, 0.165
+of that distance below the eyes, which is where the `alt2` cascade puts its hits on 235 frontal UTKFace and ACNE04
+faces; centred on the visible face (the teacher's oval), which on a frontal face is the middle between the eyes.
 """
 
 from __future__ import annotations
@@ -183,7 +183,7 @@ def from_landmarks(points: Points) -> Truth:
     sides = (points[OVAL] - middle) @ sideways
     nose = ((points[NOSE] - middle) @ sideways).mean()
     place = (2 * nose - sides.max() - sides.min()) / max(sides.max() - sides.min(), 1.0)
-    x, y = middle + DOWN_PER_CHIN * chin_px * downwards
+    x, y = middle + DOWN_PER_CHIN * chin_px * downwards + (sides.max() + sides.min()) / 2 * sideways
     return Truth(
         outline=points[OVAL].astype(np.float32),
         centre=(float(x), float(y)),
