@@ -5,8 +5,8 @@ contrast of H = a* - 0.4 L* - 0.4 b* between a spot-sized centre and its surroun
 taken over skin only), so that diffuse redness, shading and the tone of the skin cancel. What darkens without
 reddening (moles, freckles, stubble) is left out, and what is a line rather than round (hair, creases) counts less.
 The contrast is divided by the square root of the person's own a* unevenness and the fourth root of the lightness, so
-that noisy and flat, dark and bright pictures compare. Nose and under-eye are left out: their folds and rims look like
-spots in every face.
+that noisy and flat, dark and bright pictures compare. Nose, frown lines and under-eye are left out: their folds and
+rims look like spots in every face.
 
 Raw measurement: ln(1 + 100 m), m = mean over the skin of the excess, that is the contrast above `LEAST_CONTRAST` (at
 most `MOST_EXCESS`) times the roundness.
@@ -39,6 +39,7 @@ LIGHTNESS_OFFSET = 16.0  # CIELAB differences of a spot grow with exposure as L*
 LEAST_UNEVENNESS = 0.15  # a* units; what JPEG and noise filters leave over
 BORDER_PX = 13  # half-size px: diameter of the disc that shrinks the skin, against rims of hair, lips and lids
 WING_MARGIN = 14.0  # working px around the nostrils and wings of the nose
+ROOT_HALF_HEIGHT = 36.0  # working px above and below the root of the nose: frown lines
 PEAK_EXCESS = 1.7  # H units: top of a spot that is counted
 FOOT_EXCESS = 0.5  # H units: outline of a spot
 SPOT_MM = (1.0, 14.0)  # shortest and longest side of a counted spot's outline
@@ -114,8 +115,11 @@ def _view(roi: Roi) -> View:
 
 def _left_out(roi: Roi) -> Mask:
     polygons = geometry.region_polygons(roi.landmarks)
-    wings = geometry.grow(roi.landmarks["nose"][6:12], WING_MARGIN)
-    return geometry.fill(wings, *(polygons[name] for name in ("nose", "left_under_eye", "right_under_eye")))
+    nose, eyes = roi.landmarks["nose"], (roi.landmarks["right_eye"], roi.landmarks["left_eye"])
+    wings = geometry.grow(nose[6:12], WING_MARGIN)
+    gap = max(float(eyes[1][:, 0].min() - eyes[0][:, 0].max()), 0.0)
+    root = geometry.ellipse(nose[0], gap / 2, ROOT_HALF_HEIGHT)
+    return geometry.fill(wings, root, *(polygons[name] for name in ("nose", "left_under_eye", "right_under_eye")))
 
 
 def _half_lab(rgb: Rgb) -> NDArray[np.float32]:
