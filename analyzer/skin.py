@@ -53,7 +53,7 @@ def segment(rgb: Rgb, landmarks: Mapping[str, Points]) -> Mask:
     if seeds.sum() < 50:
         return np.zeros_like(face)
     expected = _surface(lab, allowed, seeds)
-    similar = _similar(lab, expected) & ~_hairy(rgb, lab, expected, seeds)
+    similar = _similar(lab, expected) & ~_pale_at_edge(lab, expected, allowed) & ~_hairy(rgb, lab, expected, seeds)
     mask = _tidy(similar & allowed, seeds)
     return cv2.resize(mask.astype(np.uint8), (geometry.SIZE,) * 2, interpolation=cv2.INTER_LINEAR).astype(bool) & face & ~features
 
@@ -137,6 +137,15 @@ def _similar(lab: NDArray[np.float32], expected: NDArray[np.float32]) -> Mask:
     red = (difference[..., 1] > A_RANGE[0] - 0.5 * glare) & (difference[..., 1] < A_RANGE[1])
     yellow = (difference[..., 2] > B_RANGE[0] - glare) & (difference[..., 2] < B_RANGE[1])
     return lightness & red & yellow
+
+
+def _pale_at_edge(lab: NDArray[np.float32], expected: NDArray[np.float32], allowed: Mask) -> Mask:
+    """Paler than skin without glare, and joined to the edge of the face: a bright wall, not a highlight."""
+    difference = lab - expected
+    pale = allowed & ((difference[..., 1] < A_RANGE[0]) | (difference[..., 2] < B_RANGE[0]))
+    _, labels = cv2.connectedComponents(pale.astype(np.uint8), connectivity=4)
+    edge = allowed & ~cv2.erode(allowed.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)
+    return pale & np.isin(labels, labels[edge & pale])
 
 
 def _hairy(rgb: Rgb, lab: NDArray[np.float32], expected: NDArray[np.float32], seeds: Mask) -> Mask:

@@ -17,7 +17,9 @@ from tests.analyzer import generated_skin
 SIDES = ("cheek", "under_eye")
 
 
-def moved(points: Mapping[str, Points], angle_deg: float, scale: float, shift: tuple[float, float]) -> dict[str, Points]:
+def moved(
+    points: Mapping[str, Points], angle_deg: float, scale: float, shift: tuple[float, float]
+) -> dict[str, Points]:
     """Landmarks turned clockwise, scaled and shifted."""
     angle = np.radians(angle_deg)
     turn = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
@@ -151,7 +153,9 @@ def test_the_outline_holds_the_forehead_that_the_oval_leaves_out() -> None:
 
 
 def test_left_and_right_are_sides_of_the_picture_and_mirror_each_other() -> None:
-    masks = {name: geometry.fill(polygon) for name, polygon in geometry.region_polygons(generated_skin.landmarks()).items()}
+    masks = {
+        name: geometry.fill(polygon) for name, polygon in geometry.region_polygons(generated_skin.landmarks()).items()
+    }
     assert set(masks) == {
         *("forehead", "nose", "left_cheek", "right_cheek", "chin", "left_under_eye", "right_under_eye", "perioral")
     }
