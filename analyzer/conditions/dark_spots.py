@@ -25,7 +25,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from analyzer import calibration
+from analyzer import absorption, calibration
+from analyzer.absorption import MOTTLE_FLOOR, blood_mottle, optical_density
 from analyzer.roi import Roi
 from analyzer.smoothing import Plane, blur_inside, halve_mask
 from analyzer.values import Finding, Lesion, Mask
@@ -35,9 +36,6 @@ LEVELS = 2  # pyramid levels: half and quarter size
 RINGS_PX = (3.0, 4.3)  # ring radii at each level; 6, 9, 12 and 17 working px; a spot fits in up to twice the radius
 SATURATION = 0.08  # optical density (natural) from which a darker pixel counts no more
 CENTRE_PER_RADIUS = 1 / 3.2  # standard deviation of the centre's smoothing
-DENSITY_OFFSET = 0.02  # linear intensity, keeps black pixels finite
-MOTTLE_PX = 2.0  # standard deviation, half-size pixels, of the smoothing before the green excess is judged
-MOTTLE_FLOOR = 0.05  # optical density (natural), camera noise of even skin
 PER_MILLE = 1000.0
 SPOT_CONTRAST = 0.06  # optical density: a spot that reflects 6 % less red light than all around it is listed
 LEAST_SPOT_PX = 3  # half-size pixels of core
@@ -45,7 +43,7 @@ MOST_LESIONS = 60
 LARGEST_SCALE = 2.0  # working px per photo px; beyond it a 2.5 mm spot covers less than three photo pixels
 LEAST_SKIN_PX = 3000  # half-size pixels, about a tenth of a face
 LEAST_REGION_PX = 120  # half-size pixels, about 1 cm²
-DIRECTIONS = np.float32([[np.cos(angle), np.sin(angle)] for angle in np.arange(8) * np.pi / 4])
+DIRECTIONS = np.array([[np.cos(angle), np.sin(angle)] for angle in np.arange(8) * np.pi / 4])
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +75,7 @@ def measure(roi: Roi, *, gate: bool = True) -> Finding:
         return calibration.not_measured(NAME, "too_small", "The face is too small in the photo to see dark spots.")
     density = optical_density(roi.rgb)
     contrasts = [spot_contrast(density, skin, level, radius) for level in range(LEVELS) for radius in RINGS_PX]
-    mottle = _mottle(density, skin)
+    mottle = blood_mottle(density, skin)
     weight = PER_MILLE / (MOTTLE_FLOOR + mottle)
     strongest = np.maximum.reduce([_enlarged(contrast.plane) for contrast in contrasts])
     lesions, area_px = _lesions(roi, strongest)
@@ -95,15 +93,6 @@ def measure(roi: Roi, *, gate: bool = True) -> Finding:
     )
 
 
-def optical_density(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """(H/2, W/2, 3) float32 natural optical density of an sRGB picture, per channel."""
-    height, width = rgb.shape[:2]
-    small = cv2.resize(rgb, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
-    encoded = np.arange(256) / 255
-    linear = np.where(encoded > 0.04045, ((encoded + 0.055) / 1.055) ** 2.4, encoded / 12.92)  # IEC 61966-2-1
-    return cv2.LUT(small, -np.log(linear + DENSITY_OFFSET).astype(np.float32))
-
-
 def spot_contrast(density: NDArray[np.float32], skin: Mask, level: int, radius_px: float) -> Contrast:
     """Brown spots of one size; density and skin in half-size pixels, the radius in pixels of the level."""
     side = density.shape[0] >> level
@@ -114,7 +103,7 @@ def spot_contrast(density: NDArray[np.float32], skin: Mask, level: int, radius_p
     whole = cv2.erode(inside.astype(np.uint8), disc, borderValue=0).astype(bool)
     sigma = radius_px * CENTRE_PER_RADIUS
     red = blur_inside(np.ascontiguousarray(small[..., 0]), inside, sigma)
-    brown = blur_inside(small[..., 2] - small[..., 0], inside, sigma)
+    brown = blur_inside(absorption.brown(small), inside, sigma)
     kept = whole & (_above_ring(brown, radius_px) > 0)
     plane = np.where(kept, np.maximum(_above_ring(red, radius_px), 0), np.float32(0))
     return Contrast(plane, whole, RINGS_PX[0] / (radius_px * 2**level))
@@ -129,12 +118,6 @@ def _above_ring(values: Plane, radius_px: float) -> Plane:
     for dx, dy in np.rint(DIRECTIONS * radius_px).astype(int):
         np.maximum(highest, padded[reach + dy : reach + dy + height, reach + dx : reach + dx + width], out=highest)
     return values - highest
-
-
-def _mottle(density: NDArray[np.float32], skin: Mask) -> float:
-    """Standard deviation of the green excess of absorption over the skin: blood, not shade."""
-    excess = 2 * density[..., 1] - density[..., 0] - density[..., 2]
-    return float(blur_inside(excess, skin, MOTTLE_PX)[skin].std())
 
 
 def _total(contrasts: Sequence[Contrast], inside: Mask | None) -> float:

@@ -1,11 +1,105 @@
-"""Not written yet."""
+"""Uneven pigment: patches of about 5 to 20 mm that are darker and browner than the skin around them; tone of the regions.
+
+The crescents under the eyes are left out. Two things are measured on optical density (`analyzer.absorption`), after
+shading is taken off: everything wider than a patch of 20 mm is subtracted, which removes the fall of light over the
+face as well as the complexion.
+
+- Unevenness: mean over the skin of sqrt(max(r, 0) max(b, 0)), where r is the density in red and b the brown excess (blue
+  over red) of a patch above its surroundings. Shade raises r without b, a flush neither, so that only patches with
+  more melanin remain. As for dark spots it is divided by the mottling of the skin with blood.
+- Spread of tone: largest minus smallest individual typology angle, atan2(L* - 50, b*) in degrees (Chardon 1991), over
+  forehead, cheeks and chin. Left and right cheek enter as their mean, which takes light from one side out. Light from
+  above remains in it, so only what exceeds 25 degrees counts, and little:
+
+    raw = 1000 * unevenness / (0.05 + blood mottling) + 2 * max(spread - 25, 0)
+"""
 
 from __future__ import annotations
 
-from analyzer import calibration
+from collections.abc import Mapping
+
+import numpy as np
+
+from analyzer import absorption, calibration
 from analyzer.roi import Roi
-from analyzer.values import Finding
+from analyzer.smoothing import Plane, blur_inside, halve_mask
+from analyzer.values import Finding, Mask
+
+NAME = "pigmentation"
+FINE_PX = 3.0  # standard deviation, half-size pixels (about 3 mm): spots and pores are smoothed away
+COARSE_PX = 14.0  # half-size pixels (about 13 mm): shading and complexion
+MARGIN_PX = 5  # half-size pixels along mask borders that are left out (hair, lips)
+PER_MILLE = 1000.0
+PATCH = 0.06  # optical density from which a patch counts as affected area
+SPREAD_LIMIT_DEG = 25.0  # spread of tone that light from above alone gives to most faces
+SPREAD_WEIGHT = 2.0  # per degree beyond
+ANATOMY = ("left_under_eye", "right_under_eye")  # darker on most faces; measured by a condition of their own
+TONE_REGIONS = (("forehead",), ("left_cheek", "right_cheek"), ("chin",))
+LEAST_SKIN_PX = 3000  # half-size pixels, about a tenth of a face
+LEAST_REGION_PX = 120  # half-size pixels, about 1 cm²
 
 
-def measure(roi: Roi) -> Finding:
-    return calibration.not_measured("pigmentation", "not_written", "This measurement is not written yet.")
+def measure(roi: Roi, *, gate: bool = True) -> Finding:
+    """Unevenness of the skin's pigment.
+
+    Args:
+        roi: the aligned face.
+        gate: False measures even where the service would refuse (benchmarks).
+    """
+    skin = halve_mask(roi.skin & ~_anatomy(roi), MARGIN_PX)
+    if skin.sum() < (LEAST_SKIN_PX if gate else 1):
+        return calibration.not_measured(NAME, "too_few_pixels", "Too little skin is visible to compare its tone.")
+    density = absorption.optical_density(roi.rgb)
+    patches = _patches(density, skin)
+    mottle = absorption.blood_mottle(density, skin)
+    weight = PER_MILLE / (absorption.MOTTLE_FLOOR + mottle)
+    spread_deg = _tone_spread_deg(roi)
+    return calibration.measured(
+        NAME,
+        weight * float(patches[skin].mean()) + SPREAD_WEIGHT * max((spread_deg or 0.0) - SPREAD_LIMIT_DEG, 0.0),
+        regions=_per_region(patches * np.float32(weight), skin, roi.regions),
+        area_fraction=float((patches[skin] > PATCH).mean()),
+        evidence={"unevenness": PER_MILLE * float(patches[skin].mean()), "mottle": mottle}
+        | ({} if spread_deg is None else {"tone_spread_deg": spread_deg}),
+    )
+
+
+def _anatomy(roi: Roi) -> Mask:
+    hidden = [roi.regions[name] for name in ANATOMY if name in roi.regions]
+    return np.any(hidden, axis=0) if hidden else np.zeros_like(roi.skin)
+
+
+def _patches(density: absorption.Density, skin: Mask) -> Plane:
+    """How much darker and browner a place is than its surroundings, optical density, 0 where it is not both."""
+    red = _band(np.ascontiguousarray(density[..., 0]), skin)
+    brown = _band(absorption.brown(density), skin)
+    return np.sqrt(np.maximum(red, 0) * np.maximum(brown, 0))
+
+
+def _band(values: Plane, skin: Mask) -> Plane:
+    """Structure of patch size: finer and coarser variation is removed."""
+    fine = blur_inside(values, skin, FINE_PX)
+    return fine - blur_inside(fine, skin, COARSE_PX)
+
+
+def _per_region(patches: Plane, skin: Mask, regions: Mapping[str, Mask]) -> dict[str, float | None]:
+    inside = {name: mask[::2, ::2] & skin for name, mask in regions.items()}
+    return {
+        name: float(patches[mask].mean()) if mask.sum() >= LEAST_REGION_PX else None for name, mask in inside.items()
+    }
+
+
+def _tone_spread_deg(roi: Roi) -> float | None:
+    """Largest difference of tone between regions, degrees; None where fewer than two can be compared."""
+    tones = [tone for names in TONE_REGIONS if (tone := _tone_deg(roi, names)) is not None]
+    return max(tones) - min(tones) if len(tones) > 1 else None
+
+
+def _tone_deg(roi: Roi, names: tuple[str, ...]) -> float | None:
+    """Individual typology angle of a region, or of the mean colour of a pair; None where one of them is hidden."""
+    masks = [roi.regions[name][::2, ::2] for name in names if name in roi.regions]
+    if len(masks) < len(names) or min(int(mask.sum()) for mask in masks) < LEAST_REGION_PX:
+        return None
+    lab = roi.lab[::2, ::2]
+    lightness, _, yellow = np.mean([np.median(lab[mask], axis=0) for mask in masks], axis=0)
+    return float(np.degrees(np.arctan2(lightness - 50, max(float(yellow), 1.0))))
