@@ -16,6 +16,8 @@ from analyzer import geometry, skin
 from analyzer.values import Box, Face, Mask, Photo, Points, Rgb
 
 REDUCE_BELOW = 0.6  # working px per photo px under which the photo is area-averaged before the warp, against aliasing
+CROP_MARGIN_PX = 4  # photo px kept around the crop when it is averaged
+BASELINE_PX = 500  # working px of cheeks and forehead from which their colour is the baseline
 SMOOTH_ABOVE = 1.5  # working px per photo px from which cubic interpolation is worth its time
 
 
@@ -63,7 +65,8 @@ class Roi:
     def baseline_lab(self) -> NDArray[np.float32]:
         """(3,) float32: median CIELAB of the person's own cheeks and forehead (of all skin where those are hidden)."""
         seeds = [self.regions[name] for name in ("forehead", "left_cheek", "right_cheek") if name in self.regions]
-        mask = np.any(seeds, axis=0) if np.any(seeds) else self.skin
+        seen = np.any(seeds, axis=0) if seeds else self.skin
+        mask = seen if seen.sum() >= BASELINE_PX else self.skin
         colours = self.lab[::2, ::2][mask[::2, ::2]]
         return _frozen(np.median(colours, axis=0) if colours.size else np.full(3, np.nan, np.float32))
 
@@ -134,13 +137,24 @@ def _warp(rgb: Rgb, to_working: NDArray[np.float32]) -> tuple[Rgb, Mask]:
     inside = geometry.fill(geometry.transform(to_working, frame))
     factor = float(np.hypot(to_working[0, 0], to_working[0, 1]))
     if factor < REDUCE_BELOW:
-        reduced = cv2.resize(rgb, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
-        shrink = np.diag([width / reduced.shape[1], height / reduced.shape[0], 1.0])
-        to_working = (to_working @ shrink).astype(np.float32)
-        rgb = reduced
+        rgb, to_working = _reduced(rgb, to_working, factor)
     interpolation = cv2.INTER_CUBIC if factor > SMOOTH_ABOVE else cv2.INTER_LINEAR
     side = geometry.SIZE
     return cv2.warpAffine(rgb, to_working, (side, side), flags=interpolation, borderMode=cv2.BORDER_REPLICATE), inside
+
+
+def _reduced(rgb: Rgb, to_working: NDArray[np.float32], factor: float) -> tuple[Rgb, NDArray[np.float32]]:
+    """What the crop shows of a photo, averaged over areas to about working size, and the affine from there."""
+    limit = np.array(rgb.shape[1::-1])
+    corners = geometry.transform(cv2.invertAffineTransform(to_working), geometry.FRAME)
+    left, top = np.clip(np.floor(corners.min(axis=0)).astype(int) - CROP_MARGIN_PX, 0, limit - 1)
+    right, bottom = np.clip(np.ceil(corners.max(axis=0)).astype(int) + CROP_MARGIN_PX, [left + 1, top + 1], limit)
+    width, height = max(1, round((right - left) * factor)), max(1, round((bottom - top) * factor))
+    small = cv2.resize(rgb[top:bottom, left:right], (width, height), interpolation=cv2.INTER_AREA)
+    step_x, step_y = (right - left) / width, (bottom - top) / height
+    # a pixel of the small copy lies in the middle of those that it averages
+    to_photo = [[step_x, 0, left + (step_x - 1) / 2], [0, step_y, top + (step_y - 1) / 2], [0, 0, 1]]
+    return np.asarray(small, np.uint8), (to_working @ np.array(to_photo)).astype(np.float32)
 
 
 def _frozen(array: Any) -> Any:
