@@ -26,13 +26,16 @@ MOTTLE_FLOOR = 0.05  # optical density, camera noise on even skin
 Density = NDArray[np.float32]  # (H/2, W/2, 3) natural optical density in red, green, blue
 
 
-def optical_density(rgb: Rgb) -> Density:
-    """Optical density of an sRGB picture at half its size, 0..3.9."""
+def optical_density(rgb: Rgb, offset: float = DENSITY_OFFSET) -> Density:
+    """Optical density of an sRGB picture at half its size, 0..3.9.
+
+    A larger `offset` (linear intensity) makes dark skin less sensitive to the sheen that lies over its colour.
+    """
     height, width = rgb.shape[:2]
     small = cv2.resize(rgb, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
     encoded = np.arange(256) / 255
     linear = np.where(encoded > 0.04045, ((encoded + 0.055) / 1.055) ** 2.4, encoded / 12.92)  # IEC 61966-2-1
-    return cv2.LUT(small, -np.log(linear + DENSITY_OFFSET).astype(np.float32))
+    return cv2.LUT(small, -np.log(linear + offset).astype(np.float32))
 
 
 def blood(density: Density) -> Plane:

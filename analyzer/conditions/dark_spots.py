@@ -25,7 +25,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from analyzer import absorption, calibration
+from analyzer import absorption, calibration, geometry
 from analyzer.absorption import MOTTLE_FLOOR, blood_mottle, optical_density
 from analyzer.roi import Roi
 from analyzer.smoothing import Plane, blur_inside, halve_mask
@@ -42,6 +42,8 @@ LEAST_SPOT_PX = 3  # half-size pixels of core
 MOST_LESIONS = 60
 LARGEST_SCALE = 2.0  # working px per photo px; beyond it a 2.5 mm spot covers less than three photo pixels
 LEAST_SKIN_PX = 3000  # half-size pixels, about a tenth of a face
+LEAST_CHROMA = 4.0  # CIELAB, of the median skin; below this the picture holds no colour
+NOSTRIL_MARGIN_PX = 14.0  # working px around the nostrils: shade in the crease of the wings
 LEAST_REGION_PX = 120  # half-size pixels, about 1 cm²
 DIRECTIONS = np.array([[np.cos(angle), np.sin(angle)] for angle in np.arange(8) * np.pi / 4])
 
@@ -68,11 +70,13 @@ def measure(roi: Roi, *, gate: bool = True) -> Finding:
         roi: the aligned face.
         gate: False measures even where the service would refuse (benchmarks).
     """
-    skin = halve_mask(roi.skin)
+    skin = halve_mask(roi.skin & ~_nose_wings(roi))
     if skin.sum() < (LEAST_SKIN_PX if gate else 1):
         return calibration.not_measured(NAME, "too_few_pixels", "Too little skin is visible to look for dark spots.")
     if gate and roi.scale > LARGEST_SCALE:
         return calibration.not_measured(NAME, "too_small", "The face is too small in the photo to see dark spots.")
+    if gate and float(np.hypot(*roi.baseline_lab[1:])) < LEAST_CHROMA:
+        return calibration.not_measured(NAME, "no_colour", "The picture holds almost no colour.")
     density = optical_density(roi.rgb)
     contrasts = [spot_contrast(density, skin, level, radius) for level in range(LEVELS) for radius in RINGS_PX]
     mottle = blood_mottle(density, skin)
@@ -91,6 +95,13 @@ def measure(roi: Roi, *, gate: bool = True) -> Finding:
             "strongest_contrast": float(strongest.max()),
         },
     )
+
+
+def _nose_wings(roi: Roi) -> Mask:
+    """The nostrils and the creases around them, which are dark, warm and enclosed on most faces."""
+    if not roi.landmarks:
+        return np.zeros_like(roi.skin)
+    return geometry.fill(geometry.grow(geometry.feature_polygons(roi.landmarks)["nostrils"], NOSTRIL_MARGIN_PX))
 
 
 def spot_contrast(density: NDArray[np.float32], skin: Mask, level: int, radius_px: float) -> Contrast:
@@ -167,4 +178,4 @@ def _enlarged(plane: Plane) -> Plane:
 
 
 def _reduced(mask: Mask, side: int) -> Mask:
-    return cv2.resize(mask.astype(np.uint8), (side, side), interpolation=cv2.INTER_NEAREST).astype(bool)
+    return mask[:: mask.shape[0] // side, :: mask.shape[1] // side]

@@ -1,6 +1,6 @@
 """Uneven pigment: patches of about 5 to 20 mm that are darker and browner than the skin around them; tone of the regions.
 
-The crescents under the eyes are left out. Two things are measured on optical density (`analyzer.absorption`), after
+The crescents under the eyes are left out. Two things are measured on optical density (`analyzer.absorption`, offset 0.1), after
 shading is taken off: everything wider than a patch of 20 mm is subtracted, which removes the fall of light over the
 face as well as the complexion.
 
@@ -9,15 +9,16 @@ face as well as the complexion.
   more melanin remain. As for dark spots it is divided by the mottling of the skin with blood.
 - Spread of tone: largest minus smallest individual typology angle, atan2(L* - 50, b*) in degrees (Chardon 1991), over
   forehead, cheeks and chin. Left and right cheek enter as their mean, which takes light from one side out. Light from
-  above remains in it, so only what exceeds 25 degrees counts, and little:
+  above remains in it, and the angle is unsteady on dark skin, so only what exceeds 40 degrees counts, and little:
 
-    raw = 1000 * unevenness / (0.05 + blood mottling) + 2 * max(spread - 25, 0)
+    raw = 1000 * unevenness / (0.05 + blood mottling) + max(spread - 40, 0)
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
+import cv2
 import numpy as np
 
 from analyzer import absorption, calibration
@@ -26,17 +27,18 @@ from analyzer.smoothing import Plane, blur_inside, halve_mask
 from analyzer.values import Finding, Mask
 
 NAME = "pigmentation"
-FINE_PX = 3.0  # standard deviation, half-size pixels (about 3 mm): spots and pores are smoothed away
-COARSE_PX = 14.0  # half-size pixels (about 13 mm): shading and complexion
+FINE_PX = 1.5  # standard deviation, quarter-size pixels (about 3 mm): spots and pores are smoothed away
+COARSE_PX = 7.0  # quarter-size pixels (about 13 mm): shading and complexion
 MARGIN_PX = 5  # half-size pixels along mask borders that are left out (hair, lips)
 PER_MILLE = 1000.0
+OFFSET = 0.1  # linear intensity; at 0.02 the sheen on dark skin passes for pigment (twice the score of light skin)
 PATCH = 0.06  # optical density from which a patch counts as affected area
-SPREAD_LIMIT_DEG = 25.0  # spread of tone that light from above alone gives to most faces
-SPREAD_WEIGHT = 2.0  # per degree beyond
+SPREAD_LIMIT_DEG = 40.0  # spread of tone that nine in ten faces stay under (UTKFace adults, tuning half)
+SPREAD_WEIGHT = 1.0  # per degree beyond
 ANATOMY = ("left_under_eye", "right_under_eye")  # darker on most faces; measured by a condition of their own
 TONE_REGIONS = (("forehead",), ("left_cheek", "right_cheek"), ("chin",))
-LEAST_SKIN_PX = 3000  # half-size pixels, about a tenth of a face
-LEAST_REGION_PX = 120  # half-size pixels, about 1 cm²
+LEAST_SKIN_PX = 750  # quarter-size pixels, about a tenth of a face
+LEAST_REGION_PX = 30  # quarter-size pixels, about 1 cm²
 
 
 def measure(roi: Roi, *, gate: bool = True) -> Finding:
@@ -46,10 +48,11 @@ def measure(roi: Roi, *, gate: bool = True) -> Finding:
         roi: the aligned face.
         gate: False measures even where the service would refuse (benchmarks).
     """
-    skin = halve_mask(roi.skin & ~_anatomy(roi), MARGIN_PX)
+    skin = halve_mask(roi.skin & ~_anatomy(roi), MARGIN_PX)[::2, ::2]
     if skin.sum() < (LEAST_SKIN_PX if gate else 1):
         return calibration.not_measured(NAME, "too_few_pixels", "Too little skin is visible to compare its tone.")
-    density = absorption.optical_density(roi.rgb)
+    half = absorption.optical_density(roi.rgb, OFFSET)
+    density = cv2.resize(half, skin.shape[::-1], interpolation=cv2.INTER_AREA)
     patches = _patches(density, skin)
     mottle = absorption.blood_mottle(density, skin)
     weight = PER_MILLE / (absorption.MOTTLE_FLOOR + mottle)
@@ -83,7 +86,7 @@ def _band(values: Plane, skin: Mask) -> Plane:
 
 
 def _per_region(patches: Plane, skin: Mask, regions: Mapping[str, Mask]) -> dict[str, float | None]:
-    inside = {name: mask[::2, ::2] & skin for name, mask in regions.items()}
+    inside = {name: mask[::4, ::4] & skin for name, mask in regions.items()}
     return {
         name: float(patches[mask].mean()) if mask.sum() >= LEAST_REGION_PX else None for name, mask in inside.items()
     }
@@ -97,9 +100,9 @@ def _tone_spread_deg(roi: Roi) -> float | None:
 
 def _tone_deg(roi: Roi, names: tuple[str, ...]) -> float | None:
     """Individual typology angle of a region, or of the mean colour of a pair; None where one of them is hidden."""
-    masks = [roi.regions[name][::2, ::2] for name in names if name in roi.regions]
+    masks = [roi.regions[name][::4, ::4] for name in names if name in roi.regions]
     if len(masks) < len(names) or min(int(mask.sum()) for mask in masks) < LEAST_REGION_PX:
         return None
-    lab = roi.lab[::2, ::2]
+    lab = roi.lab[::4, ::4]
     lightness, _, yellow = np.mean([np.median(lab[mask], axis=0) for mask in masks], axis=0)
     return float(np.degrees(np.arctan2(lightness - 50, max(float(yellow), 1.0))))

@@ -52,10 +52,9 @@ def measure(roi: Roi, *, gate: bool = True) -> Finding:
     skin = halve_mask(roi.skin, MARGIN_PX)
     if skin.sum() < (LEAST_SKIN_PX if gate else 1):
         return calibration.not_measured(NAME, "too_few_pixels", "Too little skin is visible to judge redness.")
-    lightness_a_b = [halve(np.ascontiguousarray(roi.lab[..., channel])) for channel in range(3)]
-    if gate and _chroma(lightness_a_b[1], lightness_a_b[2], skin) < LEAST_CHROMA:
+    if gate and float(np.hypot(*roi.baseline_lab[1:])) < LEAST_CHROMA:
         return calibration.not_measured(NAME, "no_colour", "The picture holds almost no colour.")
-    index = blur_inside(lightness_a_b[1] - MELANIN_B_PER_A * lightness_a_b[2], skin, SMOOTH_PX)
+    index = blur_inside(halve(roi.lab[..., 1] - MELANIN_B_PER_A * roi.lab[..., 2]), skin, SMOOTH_PX)
     baseline = float(np.percentile(index[skin], BASELINE_QUANTILE))
     excess = index - baseline
     absolute = ABSOLUTE_WEIGHT * max(baseline - ABSOLUTE_LIMIT, 0.0)
@@ -68,10 +67,6 @@ def measure(roi: Roi, *, gate: bool = True) -> Finding:
         area_fraction=float(affected.sum() / skin.sum()),
         evidence={"baseline": baseline, "relative": _rms(relative, skin), "absolute": absolute} | _shares(affected),
     )
-
-
-def _chroma(a: Plane, b: Plane, skin: Mask) -> float:
-    return float(np.hypot(np.median(a[skin]), np.median(b[skin])))
 
 
 def _rms(values: Plane, inside: Mask) -> float:
