@@ -1,0 +1,117 @@
+"""What the accuracy tables stand on: the split, the Rois of pictures, the rank statistics."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from scipy import stats
+
+from analyzer import geometry
+from benchmarks import corpus
+
+
+def picture(path: Path, height: int, width: int) -> Path:
+    """A skin-coloured picture with a dark blue top row, written without loss."""
+    rgb = np.full((height, width, 3), (205, 160, 135), np.uint8)
+    rgb += np.random.default_rng(0).integers(0, 3, rgb.shape, dtype=np.uint8)
+    cv2.imwrite(str(path), rgb[..., ::-1])
+    return path
+
+
+def test_about_half_of_the_names_are_held_out_and_always_the_same() -> None:
+    names = [Path(f"utkface/{age}_{number}_0_2017.jpg") for age in range(20, 70) for number in range(10)]
+    split = [corpus.held_out(name) for name in names]
+    assert 0.44 < np.mean(split) < 0.56
+    assert split == [corpus.held_out(name) for name in names]
+
+
+def test_the_split_does_not_depend_on_where_the_data_lies_or_on_the_ending() -> None:
+    for number in range(50):
+        place = corpus.held_out(Path(f"acne04/levle1_{number}.jpg"))
+        assert corpus.held_out(Path(f"/elsewhere/acne04/levle1_{number}.jpg")) is place
+        assert corpus.held_out(Path(f"acne04/levle1_{number}.xml")) is place
+
+
+def test_the_selfies_are_held_out_as_a_whole() -> None:
+    assert all(corpus.held_out(Path(f"skin_defects/acne/{number}/front.jpg")) for number in range(40))
+    assert all(corpus.held_out(Path(f"phone_originals/{number}.jpg")) for number in range(40))
+
+
+def test_data_root_is_the_named_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("SKIN_DATA", str(tmp_path))
+    (tmp_path / "set").mkdir()
+    for name in ("b.jpg", "a.png", "notes.txt"):
+        (tmp_path / "set" / name).write_bytes(b"")
+    assert corpus.data_root() == tmp_path
+    assert [path.name for path in corpus.pictures("set/*")] == ["a.png", "b.jpg"]
+
+
+@pytest.mark.parametrize(("height", "width"), [(300, 300), (300, 420), (900, 640)])
+def test_a_close_up_is_its_middle_square(tmp_path: Path, height: int, width: int) -> None:
+    region = corpus.close_up_roi(picture(tmp_path / "skin.png", height, width))
+    side = min(height, width)
+    assert region.rgb.shape == (geometry.SIZE, geometry.SIZE, 3)
+    assert region.scale == pytest.approx(geometry.SIZE / side)
+    assert set(region.regions) == {"whole"}
+    assert region.skin.mean() > 0.95
+    whole = region.original_box(0, 0, geometry.SIZE, geometry.SIZE)
+    assert (whole.x, whole.y) == pytest.approx(((width - side) // 2, (height - side) // 2))
+    assert (whole.width, whole.height) == pytest.approx((side, side))
+
+
+def test_a_picture_without_a_face_has_no_service_roi(tmp_path: Path) -> None:
+    assert corpus.service_roi(picture(tmp_path / "skin.png", 300, 300)) is None
+
+
+def test_spearman_is_that_of_scipy_also_with_ties() -> None:
+    rng = np.random.default_rng(1)
+    x = rng.integers(0, 4, 60)
+    y = x + rng.normal(0, 2, 60)
+    assert corpus.spearman(x, y) == pytest.approx(stats.spearmanr(x, y).statistic)
+    assert corpus.spearman(x, -x) == pytest.approx(-1.0)
+
+
+def test_auc_is_the_chance_that_a_positive_scores_higher() -> None:
+    rng = np.random.default_rng(2)
+    scores = rng.integers(0, 6, 80).astype(float)
+    positive = rng.random(80) < 0.4
+    pairs = [(a > b) + 0.5 * (a == b) for a in scores[positive] for b in scores[~positive]]
+    assert corpus.auc(scores, positive) == pytest.approx(np.mean(pairs))
+    assert corpus.auc([1, 2, 3, 4], [False, False, True, True]) == 1.0
+    assert corpus.auc([1, 1, 1, 1], [False, True, False, True]) == 0.5
+
+
+def test_the_interval_of_a_mean_is_about_two_standard_errors_each_way() -> None:
+    values = np.random.default_rng(3).normal(5.0, 2.0, 400)
+    low, high = corpus.interval(np.mean, values)
+    error = values.std() / np.sqrt(len(values))
+    assert low == pytest.approx(values.mean() - 1.96 * error, abs=0.4 * error)
+    assert high == pytest.approx(values.mean() + 1.96 * error, abs=0.4 * error)
+    assert corpus.interval(np.mean, values) == (low, high)
+
+
+def test_the_interval_resamples_rows_together() -> None:
+    x = np.arange(50.0)
+    assert corpus.interval(corpus.spearman, x, 3 * x + 1) == pytest.approx((1.0, 1.0))
+
+
+def test_resamples_without_a_statistic_are_left_out() -> None:
+    low, high = corpus.interval(corpus.auc, [1.0, 2.0, 3.0], [False, True, True])
+    assert (low, high) == (1.0, 1.0)
+
+
+def test_progress_gives_every_item() -> None:
+    assert list(corpus.progress(range(120), "counting")) == list(range(120))
+
+
+@pytest.mark.data
+def test_teacher_landmarks_lie_on_the_face(skin_data: Path) -> None:
+    path = next(path for path in corpus.pictures("acne04/*") if corpus.teacher_landmarks(path) is not None)
+    region = corpus.teacher_roi(path)
+    assert region is not None
+    assert region.measured_landmarks
+    assert region.skin.mean() > 0.1
+    assert corpus.teacher_landmarks(skin_data / "acne04" / "no such picture.jpg") is None
