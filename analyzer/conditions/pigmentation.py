@@ -31,7 +31,9 @@ FINE_PX = 1.5  # standard deviation, quarter-size pixels (about 3 mm): spots and
 COARSE_PX = 7.0  # quarter-size pixels (about 13 mm): shading and complexion
 MARGIN_PX = 5  # half-size pixels along mask borders that are left out (hair, lips)
 PER_MILLE = 1000.0
-OFFSET = 0.1  # linear intensity; at 0.02 the sheen on dark skin passes for pigment (twice the score of light skin)
+OFFSET = (
+    0.1  # linear intensity; at 0.02 the sheen on dark skin passes for pigment (median 1.6 times that of light skin)
+)
 PATCH = 0.06  # optical density from which a patch counts as affected area
 SPREAD_LIMIT_DEG = 40.0  # spread of tone that nine in ten faces stay under (UTKFace adults, tuning half)
 SPREAD_WEIGHT = 1.0  # per degree beyond
