@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -64,24 +65,22 @@ def load_pairs(data: Path) -> list[tuple[Face, NDArray[np.float64]]]:
 
 
 def agrees(found: Face, teacher: NDArray[np.float64]) -> bool:
-    """The detection is the face that the teacher marked."""
+    """The detection is the face that the teacher marked: same place, similar size."""
     oval = teacher[geometry.GROUPS["face_oval"]]
-    return bool(np.hypot(*(oval.mean(axis=0) - found.box.centre)) < 0.35 * found.box.width)
+    size = float(np.sqrt(np.prod(np.ptp(oval, axis=0))))
+    near = np.hypot(*(oval.mean(axis=0) - found.box.centre)) < 0.35 * found.box.width
+    return bool(near and 0.6 < found.box.width / size < 1.6)
 
 
 def design(pairs: list[tuple[Face, NDArray[np.float64]]], *, with_eyes: bool) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Features (N, F) and targets (N, 284)."""
-    rows = [row(found if with_eyes else without_eyes(found), teacher) for found, teacher in pairs if found.eyes is not None or not with_eyes]
+    rows = [row(found if with_eyes else replace(found, eyes=None), teacher) for found, teacher in pairs if found.eyes is not None or not with_eyes]
     return np.stack([x for x, _ in rows]), np.stack([y for _, y in rows])
 
 
 def row(found: Face, teacher: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     features, matrix = geometry.prior_features(found)
     return features, geometry.transform(matrix, teacher).astype(np.float64).ravel()
-
-
-def without_eyes(found: Face) -> Face:
-    return Face(box=found.box, confidence=found.confidence, eyes=None, roll_deg=found.roll_deg, method=found.method)
 
 
 def fit(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
