@@ -14,13 +14,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from analyzer import eyes
-from analyzer.cascades import Gray, fitted, group, overlap, scan
+from analyzer.cascades import Gray, Hits, fitted, group, overlap, scan
+from analyzer.parallel import run_each
 from analyzer.values import Box, Face, Points, Rgb
 from analyzer.views import Candidate, pyramid_of, scaled, stretched, turned, view_of
 
@@ -119,7 +121,8 @@ def search(pyramid: Sequence[Gray], look: Pass) -> Iterator[Candidate]:
     least_px = look.least * min(height, width) * scale
     for roll_deg in look.rolls_deg:
         upright, back = turned(gray, roll_deg)
-        hits = np.concatenate([scan(kind, upright, least_px, min(upright.shape), look.step) for kind in look.kinds])
+        windows = partial(scan, gray=upright, least_px=least_px, most_px=min(upright.shape), step=look.step)
+        hits = np.concatenate(run_each(windows, look.kinds))
         for x, y, side, *_ in group(hits, 2, look.most):
             x, y = back @ (x, y, 1.0)
             yield Candidate((x - border) / scale, (y - border) / scale, side / scale, roll_deg, look.kinds[0])
@@ -129,10 +132,13 @@ def examine(pyramid: Sequence[Gray], candidate: Candidate) -> Evidence:
     """Look again at one candidate with every cascade and the eye finder, upright and at standard size."""
     view, _ = view_of(pyramid, candidate, VIEW_PX)
     middle = np.array([view.shape[1] / 2, view.shape[0] / 2, VIEW_PX], np.float32)
-    seen = {}
-    for kind in EXAMINED:
-        hits = scan(kind, stretched(view), EXAMINED_SIDES[0] * VIEW_PX, EXAMINED_SIDES[1] * VIEW_PX, EXAMINED_STEP)
-        seen[kind] = hits[overlap(middle[None], hits)[0] > SAME_FACE]
+    clear = stretched(view)
+
+    def agreeing(kind: str) -> Hits:
+        hits = scan(kind, clear, EXAMINED_SIDES[0] * VIEW_PX, EXAMINED_SIDES[1] * VIEW_PX, EXAMINED_STEP)
+        return hits[overlap(middle[None], hits)[0] > SAME_FACE]
+
+    seen = dict(zip(EXAMINED, run_each(agreeing, EXAMINED), strict=True))
     refined = _refined(candidate, seen, middle)
     pair, votes = _eyes(pyramid, refined) if any(map(len, seen.values())) else (None, 0.0)
     profile = max(("profile-left", "profile-right"), key=lambda kind: len(seen[kind]))

@@ -26,7 +26,16 @@ def halve_mask(mask: Mask, margin_px: int = 0) -> Mask:
 
 
 def blur_inside(values: Plane, mask: Mask, sigma_px: float) -> Plane:
-    """Gaussian mean over masked pixels only (normalised convolution); 0 far from the mask."""
-    weight = cv2.GaussianBlur(mask.astype(np.float32), (0, 0), sigma_px)
-    total = cv2.GaussianBlur(np.where(mask, values, np.float32(0)), (0, 0), sigma_px)
-    return np.where(weight > LEAST_WEIGHT, total / np.maximum(weight, LEAST_WEIGHT), np.float32(0)).astype(np.float32)
+    """Gaussian mean over masked pixels only (normalised convolution); 0 far from the mask.
+
+    Args:
+        values: (H, W), or (H, W, C) to smooth several planes at once.
+        mask: (H, W).
+    """
+    inside = mask.astype(np.float32)
+    weight = cv2.GaussianBlur(inside, (0, 0), sigma_px)
+    defined = weight > LEAST_WEIGHT
+    share = np.where(defined, 1 / np.maximum(weight, LEAST_WEIGHT), np.float32(0))
+    if values.ndim == 3:
+        inside, share = inside[..., None], share[..., None]
+    return np.asarray(cv2.GaussianBlur(values * inside, (0, 0), sigma_px) * share, np.float32)

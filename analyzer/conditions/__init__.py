@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from analyzer.conditions import acne, dark_spots, pigmentation, pores, redness, texture, under_eye, wrinkles
+from analyzer.parallel import run_each
 from analyzer.roi import Roi
 from analyzer.values import Finding
 
@@ -22,4 +23,4 @@ CONDITIONS: Mapping[str, Callable[[Roi], Finding]] = {
 
 def assess(roi: Roi) -> tuple[Finding, ...]:
     """Measure every condition on one region of interest, in the order of `CONDITIONS`."""
-    return tuple(measure(roi) for measure in CONDITIONS.values())
+    return tuple(run_each(lambda measure: measure(roi), CONDITIONS.values()))

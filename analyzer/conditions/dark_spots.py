@@ -113,8 +113,7 @@ def spot_contrast(density: NDArray[np.float32], skin: Mask, level: int, radius_p
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1,) * 2)
     whole = cv2.erode(inside.astype(np.uint8), disc, borderValue=0).astype(bool)
     sigma = radius_px * CENTRE_PER_RADIUS
-    red = blur_inside(np.ascontiguousarray(small[..., 0]), inside, sigma)
-    brown = blur_inside(absorption.brown(small), inside, sigma)
+    red, brown = cv2.split(blur_inside(cv2.merge([small[..., 0], absorption.brown(small)]), inside, sigma))
     kept = whole & (_above_ring(brown, radius_px) > 0)
     plane = np.where(kept, np.maximum(_above_ring(red, radius_px), 0), np.float32(0))
     return Contrast(plane, whole, RINGS_PX[0] / (radius_px * 2**level))
