@@ -24,7 +24,9 @@ from analyzer.values import Face, Mask, Points
 SIZE = 512  # px, side of the working crop
 EYE_LINE_Y = 215.0  # px
 EYE_TO_CHIN = 250.0  # px
-PX_PER_MM = 2.2  # working px per mm on the skin; eye line to chin is about 114 mm in adults (Farkas 1994, n-gn less n-en)
+PX_PER_MM = (
+    2.2  # working px per mm on the skin; eye line to chin is about 114 mm in adults (Farkas 1994, n-gn less n-en)
+)
 FOREHEAD_RISE = 1.5  # the landmark oval ends below the hairline: its part above the brows is stretched by this factor
 
 GROUPS: Mapping[str, slice] = {
@@ -157,6 +159,7 @@ def grow(points: Points, margin_px: float) -> Points:
 
 
 def ellipse(centre: NDArray[np.floating], half_width: float, half_height: float) -> Points:
+    """Polygon of 24 corners."""
     angles = np.linspace(0, 2 * np.pi, 24, endpoint=False)
     return (centre + np.stack([half_width * np.cos(angles), half_height * np.sin(angles)], axis=1)).astype(np.float32)
 
@@ -180,7 +183,17 @@ def _rectangle(left: float, top: float, right: float, bottom: float) -> Points:
 def _trapezium(root: Points, wing_left: float, wing_right: float, bottom: float) -> Points:
     x, y = float(root[0]), float(root[1])
     half = (wing_right - wing_left) / 4
-    return np.array([[x - half, y], [x + half, y], [wing_right, bottom - 18], [wing_right, bottom], [wing_left, bottom], [wing_left, bottom - 18]], np.float32)
+    return np.array(
+        [
+            [x - half, y],
+            [x + half, y],
+            [wing_right, bottom - 18],
+            [wing_right, bottom],
+            [wing_left, bottom],
+            [wing_left, bottom - 18],
+        ],
+        np.float32,
+    )
 
 
 def _frame(origin: NDArray[np.floating], roll_rad: float, unit: float) -> Matrix:

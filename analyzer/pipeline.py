@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from analyzer.roi import Roi
 from analyzer.values import Check, Demographics, Detection, Face, Finding, ModelState, Photo, Report
 
 DECODE_SHORT_SIDE = 1000  # px; large photos are first decoded at a reduced scale that keeps this much
-FACE_WIDTH = 400.0  # px; a narrower face in a reduced copy is decoded again at full size
+FACE_WIDTH = 400.0  # px; with a narrower face in a reduced copy the photo is decoded again, less reduced
 NOBODY = Demographics()
 
 
@@ -33,7 +34,9 @@ def detect_faces(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Detection:
     picture, faces = _open(data, max_pixels, watch)
     checks, _ = _examine(picture, faces, watch)
     stop = quality.refusal(checks)
-    accepted = () if stop else tuple(found for found in faces if not quality.refusal(quality.check_faces(picture, [found])))
+    accepted = (
+        () if stop else tuple(found for found in faces if not quality.refusal(quality.check_faces(picture, [found])))
+    )
     return Detection(
         photo=picture,
         faces=accepted,
@@ -108,8 +111,9 @@ def _open(data: bytes, max_pixels: int, watch: _Watch) -> tuple[Photo, tuple[Fac
         faces = face.detect(picture.rgb)
     if not faces or picture.scale == 1.0 or faces[0].box.width >= FACE_WIDTH:
         return picture, faces
+    short_side = math.ceil(min(picture.rgb.shape[:2]) * FACE_WIDTH / faces[0].box.width)
     with watch.stage("decode"):
-        finer = photo.decode(data, max_pixels=max_pixels)
+        finer = photo.decode(data, min_short_side=short_side, max_pixels=max_pixels)
     return finer, tuple(found.scaled(finer.scale / picture.scale) for found in faces)
 
 

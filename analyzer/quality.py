@@ -48,11 +48,34 @@ def check_faces(photo: Photo, faces: Sequence[Face]) -> tuple[Check, ...]:
     yaw = None if primary.yaw_deg is None else abs(primary.yaw_deg)
     return (
         _no_face(primary.confidence),
-        _most("several_faces", rivals, 0, "other faces", False, "Make sure that only one face is in the photo; the largest was taken."),
-        _least("face_too_small", width, MIN_FACE_PX, "px", True, "Move closer, so that the face fills about half of the photo's width."),
-        _least("face_cut_off", inside, MIN_INSIDE, "share inside", True, "Move the whole face, from forehead to chin, into the photo."),
+        _most(
+            "several_faces",
+            rivals,
+            0,
+            "other faces",
+            False,
+            "Make sure that only one face is in the photo; the largest was taken.",
+        ),
+        _least(
+            "face_too_small",
+            width,
+            MIN_FACE_PX,
+            "px",
+            True,
+            "Move closer, so that the face fills about half of the photo's width.",
+        ),
+        _least(
+            "face_cut_off",
+            inside,
+            MIN_INSIDE,
+            "share inside",
+            True,
+            "Move the whole face, from forehead to chin, into the photo.",
+        ),
         _most("tilted", abs(primary.roll_deg), MAX_TILT_DEG, "deg", False, "Hold the head and the phone upright."),
-        _most("not_frontal", yaw, MAX_YAW_DEG, "deg", False, "Look straight into the camera to have both cheeks measured."),
+        _most(
+            "not_frontal", yaw, MAX_YAW_DEG, "deg", False, "Look straight into the camera to have both cheeks measured."
+        ),
     )
 
 
@@ -65,18 +88,43 @@ def check_roi(roi: Roi) -> tuple[Check, ...]:
     visible = float(roi.skin.sum() / max(face.sum(), 1))
     return (
         _least("too_dark", high, MIN_BRIGHT_L, "L*", True, "Find more light: face a window or a lamp."),
-        _most("too_bright", burnt_share(roi), MAX_BURNT, "share of skin", True, "Avoid direct sun or flash; the skin is overexposed."),
-        _most("uneven_light", unevenness(roi), MAX_UNEVEN, "share of L*", False, "Turn towards the light, so that both sides are lit alike."),
+        _most(
+            "too_bright",
+            burnt_share(roi),
+            MAX_BURNT,
+            "share of skin",
+            True,
+            "Avoid direct sun or flash; the skin is overexposed.",
+        ),
+        _most(
+            "uneven_light",
+            unevenness(roi),
+            MAX_UNEVEN,
+            "share of L*",
+            False,
+            "Turn towards the light, so that both sides are lit alike.",
+        ),
         _least("low_contrast", high - low, MIN_CONTRAST_L, "L*", False, "Wipe the lens and avoid light from behind."),
-        _least("blur", sharpness(roi), MIN_SHARPNESS, "variance of Laplacian at 256 px", True, "Hold the phone still and tap the face to focus."),
-        _least("not_enough_skin", visible, MIN_SKIN, "share of face", True, "Move hair, glasses or hands off the face."),
+        _least(
+            "blur",
+            sharpness(roi),
+            MIN_SHARPNESS,
+            "variance of Laplacian at 256 px",
+            True,
+            "Hold the phone still and tap the face to focus.",
+        ),
+        _least(
+            "not_enough_skin", visible, MIN_SKIN, "share of face", True, "Move hair, glasses or hands off the face."
+        ),
         _most(
             "colour_cast",
             hue_excess,
             MAX_HUE_EXCESS_DEG,
             "deg of hue outside skin colours",
             grey,
-            "Use a colour photo in daylight, without a filter." if grey else "Use daylight or white light, without coloured lamps or filters.",
+            "Use a colour photo in daylight, without a filter."
+            if grey
+            else "Use daylight or white light, without coloured lamps or filters.",
         ),
     )
 
@@ -110,7 +158,9 @@ REFUSALS = {
 def share_inside(photo: Photo, face: Face) -> float:
     """Share of the face outline that lies inside the picture, 0..1."""
     points = geometry.landmarks(face)
-    outline = geometry.outline(points) if abs(face.roll_deg) < 45 else points["face_oval"]
+    upright = geometry.align(points)  # the outline knows the forehead only in an upright face
+    working = {name: geometry.transform(upright, group) for name, group in points.items()}
+    outline = geometry.transform(cv2.invertAffineTransform(upright), geometry.outline(working))
     height, width = photo.rgb.shape[:2]
     frame = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
     hull = cv2.convexHull(outline.astype(np.float32))
@@ -147,7 +197,7 @@ def unevenness(roi: Roi) -> float | None:
 
 def hue_deviation(roi: Roi) -> tuple[float | None, bool]:
     """Degrees by which the skin's CIELAB hue lies outside the usual range, and whether the picture is black and white."""
-    if not roi.skin.any():
+    if not np.isfinite(roi.baseline_lab).all():
         return None, False
     _, a, b = (float(value) for value in roi.baseline_lab)
     if np.hypot(a, b) < GREY_CHROMA:

@@ -134,7 +134,9 @@ def confidence(findings: Sequence[Finding]) -> float:
     if worst:
         return worst[0].confidence
     formulas = calibration.formulas()
-    below = [formulas[finding.name].probability_below_low(finding.score) for finding in findings if finding.score is not None]
+    below = [
+        formulas[finding.name].probability_below_low(finding.score) for finding in findings if finding.score is not None
+    ]
     return math.prod(below) if below else 0.0
 
 
@@ -145,11 +147,17 @@ def summarise(findings: Sequence[Finding]) -> str:
     if not measured:
         return "None of the conditions could be measured on this photo."
     if worst:
-        names = [f"{wording.TITLES[finding.name].lower()} ({wording.DEGREES[finding.severity]})" for finding in worst[:3]]
+        names = [
+            f"{wording.TITLES[finding.name].lower()} ({wording.DEGREES[finding.severity]})" for finding in worst[:3]
+        ]
         seen = f"Most visible in this photo: {_join(names)}."
     else:
         seen = "None of the measured conditions is noticeable in this photo."
-    left_out = "" if measured == len(findings) else f" {len(findings) - measured} of {len(findings)} could not be measured here."
+    left_out = (
+        ""
+        if measured == len(findings)
+        else f" {len(findings) - measured} of {len(findings)} could not be measured here."
+    )
     return seen + left_out
 
 
@@ -160,7 +168,8 @@ def recommend(concerns: Sequence[Finding], demographics: Demographics) -> Recomm
     notes = _notes(concerns, demographics)
     return Recommendations(
         immediate_actions=_unique(text for _, item in advice for text in item.actions) or wording.GENERAL_CARE[:1],
-        lifestyle_changes=_unique([*(text for _, item in advice for text in item.habits), *notes]) or wording.GENERAL_CARE[1:],
+        lifestyle_changes=_unique([*(text for _, item in advice for text in item.habits), *notes])
+        or wording.GENERAL_CARE[1:],
         professional_advice=(*_unique(needs), wording.WATCH),
         products=_unique(text for _, item in advice for text in item.products),
         professional_consultation=bool(needs),

@@ -55,7 +55,11 @@ def segment(rgb: Rgb, landmarks: Mapping[str, Points]) -> Mask:
     expected = _surface(lab, allowed, seeds)
     similar = _similar(lab, expected) & ~_pale_at_edge(lab, expected, allowed) & ~_hairy(rgb, lab, expected, seeds)
     mask = _tidy(similar & allowed, seeds)
-    return cv2.resize(mask.astype(np.uint8), (geometry.SIZE,) * 2, interpolation=cv2.INTER_LINEAR).astype(bool) & face & ~features
+    return (
+        cv2.resize(mask.astype(np.uint8), (geometry.SIZE,) * 2, interpolation=cv2.INTER_LINEAR).astype(bool)
+        & face
+        & ~features
+    )
 
 
 def segment_close_up(rgb: Rgb) -> Mask:

@@ -77,7 +77,9 @@ ADVICE: Mapping[str, Advice] = {
     "wrinkles": Advice(
         ("Use a broad-spectrum sunscreen of SPF 30 or more every day.",),
         ("Do not smoke, and wear sunglasses in bright light.",),
-        ("A retinol product in the evening, started slowly (not during pregnancy); a moisturiser with hyaluronic acid.",),
+        (
+            "A retinol product in the evening, started slowly (not during pregnancy); a moisturiser with hyaluronic acid.",
+        ),
         "If lines trouble you, a dermatologist can explain treatments and their limits.",
         Severity.HIGH,
     ),
@@ -102,7 +104,9 @@ GENERAL_CARE = (
     "Repeat the photo in the same light after some weeks to see a change.",
 )
 WATCH = "See a doctor about any spot that is new, changes, bleeds or does not heal, whatever this report says."
-DEEP_TONE_NOTE = "On deeper skin tones blemishes often leave dark marks; treat them early and gently, and use sunscreen."
+DEEP_TONE_NOTE = (
+    "On deeper skin tones blemishes often leave dark marks; treat them early and gently, and use sunscreen."
+)
 FAIR_TONE_NOTE = "Skin that burns easily needs a high sun protection (SPF 50) and shade."
 AGE_NOTE = "Some fine lines are a normal part of skin at every age."
 
