@@ -6,9 +6,9 @@ Expects: 95 % intervals that hold about 95 % of repeated scores, and confidences
 
 Each face is photographed anew K times on paper: JPEG quality 60 to 95, exposure ±15 %, turn ±3°, scale 0.7 to 1.3, shift up to
 2 % of the width, mirrored or not, all at once and drawn at random. The whole service path runs on each (decode, face, Roi,
-conditions). The standard deviation over the draws, pooled over faces of similar score, becomes the `repeatability` of
-calibration.json (--write, from the tuning half of the pictures); the held-out half then tells how true intervals and
-confidences are. UTKFace pictures are doubled in size, so that they pass the size gate.
+conditions). The root mean square difference between a repeated score and the first, pooled over faces of similar score, becomes
+the `repeatability` of calibration.json (--write, from the tuning half of the pictures); the held-out half then tells how true
+intervals and confidences are. UTKFace pictures are doubled in size, so that they pass the size gate.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ SCALE = (0.7, 1.3)
 SHIFT = 0.02
 SCORE_EDGES = (0.0, 0.1, 0.25, 0.45, 0.7, 1.0)  # faces are pooled between these scores
 LEAST_FACES = 4  # a bin with fewer takes the deviation of its nearest full neighbour
+LEAST_SD = 0.005
 Scores = dict[str, float | None]
 
 
@@ -128,20 +130,23 @@ def scores(name: str, repeats: Repeats) -> list[float]:
 
 
 def deviations(repeats: Sequence[Repeats]) -> dict[str, list[list[float]]]:
-    """Condition → (score, sd) pairs, pooled over faces whose mean score falls between neighbouring edges."""
-    return {name: pooled([scores(name, face) for face in repeats if len(scores(name, face)) >= 3]) for name in CONDITIONS}
+    """Condition → (score, sd) pairs: how far a repeated score lies from the first one, by the first score."""
+    return {name: pooled([(first, scores(name, face)) for face, first in measured(name, repeats)]) for name in CONDITIONS}
 
 
-def pooled(faces: Sequence[Sequence[float]]) -> list[list[float]]:
-    means = np.array([np.mean(face) for face in faces])
-    variances = np.array([np.var(face, ddof=1) for face in faces])
-    pairs = []
-    for low, high in zip(SCORE_EDGES, SCORE_EDGES[1:], strict=False):
-        inside = (means >= low) & ((means < high) | (high == 1.0))
-        if inside.sum() >= LEAST_FACES:
-            pairs.append([(low + high) / 2, float(np.sqrt(variances[inside].mean()))])
-    overall = float(np.sqrt(variances.mean())) if len(variances) else 0.1
-    return [[round(score, 3), round(max(sd, 0.005), 4)] for score, sd in pairs or [[0.5, overall]]]
+def measured(name: str, repeats: Sequence[Repeats]) -> list[tuple[Repeats, float]]:
+    """Faces on which the condition was measured, with its score on the photo as it is."""
+    firsts = [(face, face.original[name].score) for face in repeats]
+    return [(face, first) for face, first in firsts if first is not None and scores(name, face)]
+
+
+def pooled(faces: Sequence[tuple[float, Sequence[float]]]) -> list[list[float]]:
+    """Root mean square difference of repeated scores from the first, between neighbouring score edges."""
+    firsts = np.array([first for first, _ in faces])
+    squares = np.array([np.mean((np.array(repeated) - first) ** 2) for first, repeated in faces])
+    bins = [(low, high, (firsts >= low) & (firsts <= high)) for low, high in pairwise(SCORE_EDGES)]
+    pairs = [((low + high) / 2, squares[inside]) for low, high, inside in bins if inside.sum() >= LEAST_FACES]
+    return [[round(score, 3), round(max(float(np.sqrt(part.mean())), LEAST_SD), 4)] for score, part in pairs]
 
 
 def write(fitted: dict[str, list[list[float]]], command: str) -> None:
