@@ -311,6 +311,8 @@ def test_black_and_white_is_refused(tone: str) -> None:
     check = roi_check("colour_cast", made.face(tone) * np.float32([1, 0, 0]))
     assert (check.passed, check.refuses) == (False, True)
     assert "colour" in check.advice
+    faded = roi_check("colour_cast", made.face(tone) * np.float32([1, 0, 0]) + np.float32([0, 1, 2]))
+    assert (faded.passed, faded.refuses) == (False, True)
     sepia = roi_check("colour_cast", made.face(tone) * np.float32([1, 0, 0]) + np.float32([0, 6, 15]))
     assert sepia.passed
 

@@ -101,6 +101,15 @@ def test_hair_and_glasses_are_left_out(tone: str, name: str) -> None:
 
 
 @tones
+@pytest.mark.parametrize("name", ["fringe", "beard"])
+def test_smooth_dark_hair_is_left_out_by_its_darkness(tone: str, name: str) -> None:
+    area = OBSTACLES[name]()
+    mask = segmented(painted(made.face(tone), area, (0.4 * TONES[tone][0], 9.0, 14.0)))
+    assert covered(mask, inner(area) & made.skin_mask()) <= 0.08
+    assert covered(mask, inner(made.skin_mask() & ~area)) >= 0.85
+
+
+@tones
 @pytest.mark.parametrize("wall", WALLS)
 def test_background_inside_the_outline_is_left_out(tone: str, wall: str) -> None:
     area = narrow_background()
@@ -129,7 +138,7 @@ def test_spots_flush_and_shine_stay_inside(tone: str) -> None:
 
 
 @tones
-@pytest.mark.parametrize("sideways", [0.3, 0.5])
+@pytest.mark.parametrize("sideways", [0.3, 0.5, 0.65])
 def test_light_from_one_side_is_followed(tone: str, sideways: float) -> None:
     """L* falls by this share from one edge of the face to the other; chroma falls with it, as light does."""
     _, x = rows_and_columns()
