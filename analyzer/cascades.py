@@ -29,7 +29,6 @@ FILES = {
     "eye": "haarcascade_eye.xml",
 }
 MIRRORED = {"profile-right": "profile", "profile-left": "profile"}
-WINDOW_PX = 20  # side of the smallest window of every cascade above
 AREA_FLOOR = 1e-6  # px², keeps an overlap defined
 
 Gray = NDArray[np.uint8]  # (H, W)
