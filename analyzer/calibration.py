@@ -4,8 +4,8 @@ All numbers stand in `calibration.json`, each with its source. For one condition
 
 - ``anchors``: increasing (raw, score) pairs; the score is their piecewise linear interpolation, clipped to 0..1.
 - ``severity_limits``: four increasing scores where minimal, low, moderate and high begin.
-- ``repeatability``: (score, sd) pairs: standard deviation of the score of one face under the perturbations of
-  `benchmarks/repeatability.py`; interpolated.
+- ``repeatability``: (first score, sd) pairs: root mean square difference between the score of a repeated photo and the
+  first, under the perturbations of `benchmarks/repeatability.py`; interpolated.
 
 With the score s and its standard deviation d the 95 % interval is s ± 1.96 d inside 0..1, and the confidence is the
 probability mass of N(s, d) between the limits of the severity class that s falls into (open at the ends).
@@ -51,7 +51,7 @@ class Formula:
         return SEVERITIES[int(np.searchsorted(self.severity_limits, score, side="right"))]
 
     def deviation(self, score: float) -> float:
-        """Standard deviation of the score under the published perturbations."""
+        """How far the score of a repeated photo lies from this one, root mean square."""
         scores, deviations = zip(*self.repeatability, strict=True)
         return max(float(np.interp(score, scores, deviations)), MIN_SD)
 

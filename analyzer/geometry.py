@@ -46,6 +46,7 @@ CHIN_INDEX = 18  # in face_oval, which starts at the top and runs clockwise in t
 
 Matrix = NDArray[np.float32]  # (2, 3) affine
 Landmarks = Mapping[str, Points]
+Window = tuple[slice, slice]  # rows, columns
 
 
 def landmarks(face: Face) -> Landmarks:
@@ -147,6 +148,31 @@ def fill(*polygons: Points) -> Mask:
     mask = np.zeros((SIZE, SIZE), np.uint8)
     for polygon in polygons:
         cv2.fillPoly(mask, [np.round(polygon).astype(np.int32)], 1)
+    return mask.astype(bool)
+
+
+def window(mask: Mask, margin_px: int, grid_px: int) -> Window:
+    """Rows and columns around a (SIZE, SIZE) mask with a margin, widened to multiples of `grid_px`; never empty."""
+    x, y, width, height = cv2.boundingRect(mask.astype(np.uint8))
+    starts = (max(0, start - margin_px) // grid_px * grid_px for start in (y, x))
+    ends = (min(SIZE, end + margin_px) for end in (y + max(height, 1), x + max(width, 1)))
+    rows, columns = (slice(start, -(-end // grid_px) * grid_px) for start, end in zip(starts, ends, strict=True))
+    return rows, columns
+
+
+def window_around(points: NDArray[np.floating], side: int = SIZE) -> Window:
+    """Rows and columns of the upright rectangle around points, inside a square of `side` px; never empty."""
+    low = np.clip(np.floor(points.min(axis=0)), 0, side - 1).astype(int)
+    high = np.clip(np.ceil(points.max(axis=0)) + 1, low + 1, side).astype(int)
+    return slice(low[1], high[1]), slice(low[0], high[0])
+
+
+def fill_window(polygon: NDArray[np.floating], part: Window) -> Mask:
+    """Mask of a polygon, cut to a window."""
+    rows, columns = part
+    mask = np.zeros((rows.stop - rows.start, columns.stop - columns.start), np.uint8)
+    corner = np.array([columns.start, rows.start], np.float32)
+    cv2.fillPoly(mask, [np.round(polygon - corner).astype(np.int32)], 1)
     return mask.astype(bool)
 
 

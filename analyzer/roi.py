@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
@@ -69,6 +69,25 @@ class Roi:
         mask = seen if seen.sum() >= BASELINE_PX else self.skin
         colours = self.lab[::2, ::2][mask[::2, ::2]]
         return _frozen(np.median(colours, axis=0) if colours.size else np.full(3, np.nan, np.float32))
+
+    def region_at(self, x: float, y: float) -> str | None:
+        """The region whose skin holds a place in working pixels; None on no skin, in no region, outside the crop."""
+        column, row = int(x), int(y)
+        height, width = self.skin.shape
+        if not (0 <= column < width and 0 <= row < height):
+            return None
+        return next((name for name, mask in self.regions.items() if mask[row, column]), None)
+
+    def per_region(self, skin: Mask, least_px: int, value: Callable[[Mask], float]) -> dict[str, float | None]:
+        """Region → a value of the skin in it, None where fewer than `least_px` pixels of it are visible.
+
+        Args:
+            skin: mask of the crop at full size or every second, fourth ... pixel; the unit of `least_px`.
+            value: gets the part of `skin` that lies in the region.
+        """
+        step = self.skin.shape[0] // skin.shape[0]
+        inside = {name: mask[::step, ::step] & skin for name, mask in self.regions.items()}
+        return {name: value(mask) if np.count_nonzero(mask) >= least_px else None for name, mask in inside.items()}
 
     def original_box(self, x: float, y: float, width: float, height: float) -> Box:
         """Upright box in original pixels around a box in working pixels."""

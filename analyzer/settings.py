@@ -20,6 +20,7 @@ DEFAULT_ORIGINS = (
 )
 ORIGIN = re.compile(r"https?://[A-Za-z0-9.\-]+(:\d{1,5})?")
 LEAST_TOKEN_LENGTH = 16  # characters; shorter ones can be guessed
+MOST_PIXELS = 89_000_000  # just below PIL.Image.MAX_IMAGE_PIXELS, above which Pillow warns of a decompression bomb
 HINT = "Correct the environment variable; .env.example describes it."
 
 
@@ -77,7 +78,7 @@ def read(environment: Mapping[str, str] | None = None) -> Settings:
         log_level=_word(env, "LOG_LEVEL", default.log_level, LOG_LEVELS),
         cors_origins=_origins(env, "CORS_ORIGINS", default.cors_origins),
         max_body_bytes=_integer(env, "MAX_BODY_MIB", default.max_body_bytes // MIB, 1, 256) * MIB,
-        max_pixels=_integer(env, "MAX_PIXELS", default.max_pixels, 100_000, 200_000_000),
+        max_pixels=_integer(env, "MAX_PIXELS", default.max_pixels, 100_000, MOST_PIXELS),
         threads=_integer(env, "THREADS", default.threads, 2, 512),
         max_analyses=_integer(env, "MAX_ANALYSES", default.max_analyses, 1, 64),
         max_queue=_integer(env, "MAX_QUEUE", default.max_queue, 0, 1024),

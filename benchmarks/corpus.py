@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
@@ -23,6 +24,10 @@ T = TypeVar("T")
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 BOOTSTRAP_ROUNDS = 1000
+RACES = ("White", "Black", "Asian", "Indian", "other")  # as UTKFace numbers them
+TONES = ("light", "intermediate", "dark")
+LIGHT_ITA_DEG = 41.0  # individual typology angle above which skin counts as light
+DARK_ITA_DEG = 10.0  # below which it counts as dark
 SEED = 0
 
 
@@ -74,6 +79,28 @@ def close_up_roi(path: Path) -> Roi:
     rgb = cv2.resize(crop, (geometry.SIZE, geometry.SIZE), interpolation=interpolation)
     to_original = np.float32([[1 / scale, 0, left], [0, 1 / scale, top]])
     return roi.from_parts(rgb, skin.segment_close_up(rgb), {}, to_original=to_original, scale=scale)
+
+
+def tone_group(seen: Roi) -> str:
+    """Skin tone by the individual typology angle of the person's baseline colour: light, intermediate or dark."""
+    lightness, _, yellow = seen.baseline_lab
+    ita_deg = np.degrees(np.arctan2(lightness - 50, yellow))
+    return "light" if ita_deg > LIGHT_ITA_DEG else "intermediate" if ita_deg >= DARK_ITA_DEG else "dark"
+
+
+def race(path: Path) -> str:
+    """Race as a UTKFace file name gives it (AGE_GENDER_RACE_DATE); empty for other pictures."""
+    return RACES[int(path.stem.split("_")[2])] if "utkface" in path.parts else ""
+
+
+def sharpness(seen: Roi) -> float:
+    """Standard deviation of the Laplacian of the crop: a trivial baseline."""
+    return float(cv2.Laplacian(seen.gray, cv2.CV_32F).std())
+
+
+def picture_size(path: Path) -> int:
+    """Pixels of the original picture: a trivial baseline."""
+    return math.prod(load(path).original_size)
 
 
 def teacher_landmarks(path: Path) -> NDArray[np.float32] | None:

@@ -23,9 +23,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analyzer.values import Face, Points, Rgb
+from benchmarks.corpus import RACES
 
 DATA = Path(os.environ.get("SKIN_DATA", Path(__file__).resolve().parents[1] / ".." / "shared" / "data"))
-RACES = ("White", "Black", "Asian", "Indian", "other")
 SIDE_PER_CHIN = 1.41  # side of the box / distance from eye line to chin, see above
 DOWN_PER_CHIN = 0.165
 LEAST_SIDES, MOST_SIDES = 0.6, 1.6  # a right box is not smaller or larger than this share of the true one

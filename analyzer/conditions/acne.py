@@ -14,7 +14,6 @@ most `MOST_EXCESS`) times the roundness.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import cv2
@@ -188,9 +187,4 @@ def _spots(roi: Roi, view: View, excess: Map) -> tuple[list[Lesion], Mask]:
 def _lesion(roi: Roi, stats: NDArray[np.int32], centre: NDArray[np.float64], excess: float) -> Lesion:
     left, top = (2.0 * (float(value) - MARGIN_PX) for value in stats[:2])
     width, height = (2.0 * (float(value) + 2 * MARGIN_PX) for value in stats[2:4])
-    return Lesion(roi.original_box(left, top, width, height), excess, _region(roi.regions, centre))
-
-
-def _region(regions: Mapping[str, Mask], centre: NDArray[np.float64]) -> str | None:
-    x, y = (2 * centre).astype(int)
-    return next((name for name, mask in regions.items() if mask[y, x]), None)
+    return Lesion(roi.original_box(left, top, width, height), excess, roi.region_at(*(2 * centre)))

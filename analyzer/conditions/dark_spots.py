@@ -18,7 +18,7 @@ alone): on inflamed skin a dark dot means less than on even skin.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -86,7 +86,7 @@ def measure(roi: Roi, *, gate: bool = True) -> Finding:
     return calibration.measured(
         NAME,
         weight * _total(contrasts, None),
-        regions=_per_region(contrasts, skin, roi.regions, weight),
+        regions=roi.per_region(skin, LEAST_REGION_PX, lambda mask: weight * _total(contrasts, mask)),
         area_fraction=min(area_px / float(skin.sum()), 1.0),
         lesions=lesions[:MOST_LESIONS],
         evidence={
@@ -140,16 +140,6 @@ def _total(contrasts: Sequence[Contrast], inside: Mask | None) -> float:
     return total
 
 
-def _per_region(
-    contrasts: Sequence[Contrast], skin: Mask, regions: Mapping[str, Mask], weight: float
-) -> dict[str, float | None]:
-    inside = {name: mask[::2, ::2] & skin for name, mask in regions.items()}
-    return {
-        name: weight * _total(contrasts, mask) if mask.sum() >= LEAST_REGION_PX else None
-        for name, mask in inside.items()
-    }
-
-
 def _lesions(roi: Roi, strongest: Plane) -> tuple[list[Lesion], float]:
     """Listed spots, strongest first, and their area in half-size pixels."""
     cores = (strongest > SPOT_CONTRAST).astype(np.uint8)
@@ -162,14 +152,9 @@ def _lesions(roi: Roi, strongest: Plane) -> tuple[list[Lesion], float]:
         part = (slice(y, y + height), slice(x, x + width))
         contrast = float(strongest[part][labels[part] == label].max())
         box = roi.original_box(2 * x - width, 2 * y - height, 4 * width, 4 * height)  # the core is half the spot
-        lesions.append(Lesion(box, contrast, _region_at(roi, centres[label] * 2)))
+        lesions.append(Lesion(box, contrast, roi.region_at(*(2 * centres[label]))))
         area += np.pi * width * height
     return sorted(lesions, key=lambda lesion: -lesion.contrast), area
-
-
-def _region_at(roi: Roi, centre: NDArray[np.floating]) -> str | None:
-    x, y = (int(value) for value in centre)
-    return next((name for name, mask in roi.regions.items() if mask[y, x]), None)
 
 
 def _enlarged(plane: Plane) -> Plane:

@@ -16,8 +16,6 @@ face as well as the complexion.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import cv2
 import numpy as np
 
@@ -62,7 +60,7 @@ def measure(roi: Roi, *, gate: bool = True) -> Finding:
     return calibration.measured(
         NAME,
         weight * float(patches[skin].mean()) + SPREAD_WEIGHT * max((spread_deg or 0.0) - SPREAD_LIMIT_DEG, 0.0),
-        regions=_per_region(patches * np.float32(weight), skin, roi.regions),
+        regions=roi.per_region(skin, LEAST_REGION_PX, lambda mask: weight * float(patches[mask].mean())),
         area_fraction=float((patches[skin] > PATCH).mean()),
         evidence={"unevenness": PER_MILLE * float(patches[skin].mean()), "mottle": mottle}
         | ({} if spread_deg is None else {"tone_spread_deg": spread_deg}),
@@ -85,13 +83,6 @@ def _band(values: Plane, skin: Mask) -> Plane:
     """Structure of patch size: finer and coarser variation is removed."""
     fine = blur_inside(values, skin, FINE_PX)
     return fine - blur_inside(fine, skin, COARSE_PX)
-
-
-def _per_region(patches: Plane, skin: Mask, regions: Mapping[str, Mask]) -> dict[str, float | None]:
-    inside = {name: mask[::4, ::4] & skin for name, mask in regions.items()}
-    return {
-        name: float(patches[mask].mean()) if mask.sum() >= LEAST_REGION_PX else None for name, mask in inside.items()
-    }
 
 
 def _tone_spread_deg(roi: Roi) -> float | None:

@@ -12,7 +12,6 @@ The raw measurement is the summed contrast above the threshold per area, in perc
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import cv2
 import numpy as np
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 
 from analyzer import calibration, geometry, sharpness
 from analyzer.roi import Roi
+from analyzer.smoothing import FINEST_BAND, Plane, local_lightness
 from analyzer.values import Finding, Lesion, Mask
 
 NAME = "pores"
@@ -32,7 +32,6 @@ LEAST_ROUNDNESS = 0.35  # smaller over larger principal curvature
 NOISE_IN_BANDS = (0.178, 0.112, 0.084, 0.055)  # contrast of white noise in each band over that in the finest, computed
 MEAN_SIGMA = 12.0  # working px: local mean lightness
 MEAN_STEP = 8  # working px per sample of it
-LIGHTNESS_FLOOR = 12.0  # L*
 BORDER_PX = 13  # working px taken off the skin mask at its borders
 LEAST_PX = 900  # working px of a region that make it measurable
 PX_PER_CM2 = (10 * geometry.PX_PER_MM) ** 2
@@ -40,11 +39,6 @@ MAX_SCALE = 1.4  # working px per original px
 MAX_BLUR_PX = 2.2  # working px
 MAX_LESIONS = 60  # boxes in the report, strongest first
 BOX_PX = 6.0  # working px, side of a dot's box
-
-Plane = NDArray[np.float32]
-_FINEST = (
-    np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32) / 6
-)  # Immerkær, CVIU 1996; unit gain on white noise
 
 
 @dataclass(frozen=True)
@@ -93,11 +87,11 @@ def measure(roi: Roi, *, gate: bool = True) -> Finding:
 def find_dots(roi: Roi) -> dict[str, Dots | None]:
     """Region → its dots, None where too little skin shows."""
     regions = {name: roi.regions[name] for name in REGIONS if name in roi.regions}
-    window = _window(np.any(list(regions.values()), axis=0))
+    window = geometry.window(np.any(list(regions.values()), axis=0), 2 * MEAN_STEP, MEAN_STEP)
     skin = roi.skin[window]
     lightness = np.ascontiguousarray(roi.lab[..., 0][window])
-    relative = np.where(skin, lightness / local_mean(lightness, skin), np.float32(1.0))
-    finest = np.abs(cv2.filter2D(relative, cv2.CV_32F, _FINEST))
+    relative = np.where(skin, lightness / local_lightness(lightness, skin, MEAN_SIGMA, MEAN_STEP), np.float32(1.0))
+    finest = np.abs(cv2.filter2D(relative, cv2.CV_32F, FINEST_BAND))
     contrast, scale = strongest_darkness(relative)
     shallow = cv2.erode(relative, np.ones((3, 3), np.uint8)) > 1 - MOST_DEPTH
     peaks = local_peaks(contrast) & (roundness(relative) > LEAST_ROUNDNESS) & shallow
@@ -160,27 +154,6 @@ def roundness(relative: Plane) -> Plane:
     middle = (xx + yy) / 2
     spread = np.sqrt(np.square((xx - yy) / 2) + np.square(xy))
     return np.where(middle > 0, (middle - spread) / np.maximum(middle + spread, 1e-6), np.float32(0.0))
-
-
-def local_mean(lightness: NDArray[Any], skin: Mask) -> Plane:
-    """(H, W) local mean lightness of the skin, never below `LIGHTNESS_FLOOR`."""
-    weight, step = skin.astype(np.float32), 1 / MEAN_STEP
-    planes = (
-        cv2.resize(plane, None, fx=step, fy=step, interpolation=cv2.INTER_AREA)
-        for plane in (lightness * weight, weight)
-    )
-    total, share = (cv2.GaussianBlur(plane, (0, 0), MEAN_SIGMA * step) for plane in planes)
-    mean = cv2.resize(total / np.maximum(share, 1e-3), lightness.shape[::-1], interpolation=cv2.INTER_LINEAR)
-    return np.maximum(mean, np.float32(LIGHTNESS_FLOOR))
-
-
-def _window(mask: Mask) -> tuple[slice, slice]:
-    """Rows and columns around a mask with a margin, on multiples of `MEAN_STEP`."""
-    x, y, width, height = cv2.boundingRect(mask.astype(np.uint8))
-    starts = (max(0, start - 2 * MEAN_STEP) // MEAN_STEP * MEAN_STEP for start in (y, x))
-    ends = (min(geometry.SIZE, end + 2 * MEAN_STEP) for end in (y + max(height, 1), x + max(width, 1)))
-    rows, columns = (slice(start, -(-end // MEAN_STEP) * MEAN_STEP) for start, end in zip(starts, ends, strict=True))
-    return rows, columns
 
 
 def _lesions(roi: Roi, found: dict[str, Dots]) -> list[Lesion]:

@@ -16,8 +16,6 @@ shift a baseline too.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import cv2
 import numpy as np
 
@@ -63,7 +61,7 @@ def measure(roi: Roi, *, gate: bool = True) -> Finding:
     return calibration.measured(
         NAME,
         _rms(relative, skin) + absolute,
-        regions=_per_region(relative, skin, roi.regions, absolute),
+        regions=roi.per_region(skin, LEAST_REGION_PX, lambda mask: _rms(relative, mask) + absolute),
         area_fraction=float(affected.sum() / skin.sum()),
         evidence={"baseline": baseline, "relative": _rms(relative, skin), "absolute": absolute} | _shares(affected),
     )
@@ -71,15 +69,6 @@ def measure(roi: Roi, *, gate: bool = True) -> Finding:
 
 def _rms(values: Plane, inside: Mask) -> float:
     return float(np.sqrt(np.mean(np.square(values[inside]))))
-
-
-def _per_region(relative: Plane, skin: Mask, regions: Mapping[str, Mask], absolute: float) -> dict[str, float | None]:
-    """The measurement over each region, against the baseline of the whole face; None where too little is visible."""
-    inside = {name: mask[::2, ::2] & skin for name, mask in regions.items()}
-    return {
-        name: _rms(relative, mask) + absolute if mask.sum() >= LEAST_REGION_PX else None
-        for name, mask in inside.items()
-    }
 
 
 def _shares(affected: Mask) -> dict[str, float]:

@@ -3,8 +3,7 @@
 Roughness is the contrast of lightness in a band of about 2 to 6 mm wavelength (pits, bumps, flakes, creases; not
 pores, not shading), relative to the local lightness. What the picture's own noise puts into that band is taken off:
 noise is estimated from the finest band, where skin shows next to nothing, and white noise fills bands in known
-proportion. GLCM statistics were left out: on the same band they add nothing to these two measures and cost ten times
-as much.
+proportion.
 
 Local binary patterns (Ojala, Pietikäinen & Mäenpää, PAMI 2002; 8 neighbours, uniform, rotation invariant) tell how
 varied the surface is without regard to contrast: smooth skin shows few patterns (edges of soft shades), a rough one
@@ -18,7 +17,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
 
 import cv2
 import numpy as np
@@ -26,7 +24,8 @@ from numpy.typing import NDArray
 
 from analyzer import calibration, geometry, sharpness
 from analyzer.roi import Roi
-from analyzer.values import Finding, Mask
+from analyzer.smoothing import FINEST_BAND, Plane, local_lightness
+from analyzer.values import Finding
 
 NAME = "texture"
 REGIONS = ("forehead", "nose", "left_cheek", "right_cheek", "whole")
@@ -34,7 +33,6 @@ WORK = geometry.SIZE // 2  # px, side of the half-size crop on which texture is 
 BAND_SIGMAS = (0.8, 2.4)  # px at WORK: difference of Gaussians, passes wavelengths of about 5 to 15 working px
 MEAN_SIGMA = 8.0  # px at WORK: local mean lightness
 MEAN_STEP = 4  # px at WORK per sample of it
-LIGHTNESS_FLOOR = 12.0  # L*, keeps the division meaningful in black
 OUTLIER = 3.0  # robust standard deviations: beyond are moles, hair, wrinkles; clipped
 NOISE_IN_BAND = 0.147  # white noise of 512 px pictures: its contrast in the band over that in the finest band, computed
 LBP_RADIUS = 2.0  # px at WORK
@@ -43,11 +41,6 @@ BORDER_PX = 9  # px at WORK taken off the skin mask at its borders
 LEAST_PX = 250  # px at WORK of a region that make it measurable
 MAX_SCALE = 2.2  # working px per original px
 MAX_BLUR_PX = 3.0  # working px
-
-Plane = NDArray[np.float32]
-_FINEST = (
-    np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32) / 6
-)  # Immerkær, CVIU 1996; unit gain on white noise
 
 
 @dataclass(frozen=True)
@@ -92,12 +85,12 @@ def measure(roi: Roi, *, gate: bool = True) -> Finding:
 def assess_regions(roi: Roi) -> dict[str, Surface | None]:
     """Region → its surface, None where too little skin shows."""
     regions = {name: roi.regions[name] for name in REGIONS if name in roi.regions}
-    window = _window(np.any(list(regions.values()), axis=0))
+    window = geometry.window(np.any(list(regions.values()), axis=0), 4 * MEAN_STEP, 2 * MEAN_STEP)
     skin, lightness = roi.skin[window][::2, ::2], np.ascontiguousarray(roi.lab[..., 0][window])
     half = cv2.resize(lightness, skin.shape[::-1], interpolation=cv2.INTER_AREA)
-    mean = local_mean(half, skin)
+    mean = local_lightness(half, skin, MEAN_SIGMA, MEAN_STEP)
     relative = np.where(skin, half / mean, np.float32(1.0))
-    finest = cv2.filter2D(lightness, cv2.CV_32F, _FINEST)[::2, ::2] / mean
+    finest = cv2.filter2D(lightness, cv2.CV_32F, FINEST_BAND)[::2, ::2] / mean
     fine, coarse = (cv2.GaussianBlur(relative, (0, 0), sigma) for sigma in BAND_SIGMAS)
     patterns = uniform_patterns(fine, LBP_RADIUS)
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (BORDER_PX, BORDER_PX))
@@ -123,28 +116,6 @@ def clipped_deviation(values: Plane) -> float:
     """Root mean square of values clipped at `OUTLIER` robust standard deviations; 0 for constant values."""
     limit = OUTLIER * 1.4826 * float(np.median(np.abs(values)))
     return float(np.sqrt(np.mean(np.square(np.clip(values, -limit, limit)))))
-
-
-def local_mean(lightness: NDArray[Any], skin: Mask) -> Plane:
-    """(H, W) local mean lightness of the skin, never below `LIGHTNESS_FLOOR`."""
-    weight, step = skin.astype(np.float32), 1 / MEAN_STEP
-    planes = (
-        cv2.resize(plane, None, fx=step, fy=step, interpolation=cv2.INTER_AREA)
-        for plane in (lightness * weight, weight)
-    )
-    total, share = (cv2.GaussianBlur(plane, (0, 0), MEAN_SIGMA * step) for plane in planes)
-    mean = cv2.resize(total / np.maximum(share, 1e-3), lightness.shape[::-1], interpolation=cv2.INTER_LINEAR)
-    return np.maximum(mean, np.float32(LIGHTNESS_FLOOR))
-
-
-def _window(mask: Mask) -> tuple[slice, slice]:
-    """Rows and columns around a mask with a margin, on multiples of twice `MEAN_STEP`."""
-    x, y, width, height = cv2.boundingRect(mask.astype(np.uint8))
-    grid = 2 * MEAN_STEP
-    starts = (max(0, start - 2 * grid) // grid * grid for start in (y, x))
-    ends = (min(geometry.SIZE, end + 2 * grid) for end in (y + max(height, 1), x + max(width, 1)))
-    rows, columns = (slice(start, -(-end // grid) * grid) for start, end in zip(starts, ends, strict=True))
-    return rows, columns
 
 
 def uniform_patterns(plane: Plane, radius: float) -> NDArray[np.uint8]:

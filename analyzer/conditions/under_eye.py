@@ -93,8 +93,11 @@ def assess_eyes(roi: Roi) -> dict[str, Eye | None]:
 
 def assess_eye(roi: Roi, eye: Points, slope: NDArray[np.floating]) -> Eye | None:
     """One eye; `slope` is that of the light, L* per working px in x and y."""
-    window = _window(np.concatenate([crescent(eye), cheek(eye)]))
-    below, reference = _inside(crescent(eye), window), _inside(cheek(eye), window) & roi.skin[window]
+    window = geometry.window_around(np.concatenate([crescent(eye), cheek(eye)]))
+    below, reference = (
+        geometry.fill_window(crescent(eye), window),
+        geometry.fill_window(cheek(eye), window) & roi.skin[window],
+    )
     if below.sum() < LEAST_CRESCENT_PX or reference.sum() < LEAST_CHEEK_PX:
         return None
     lab, cheek_lab = roi.lab[window][below], np.median(roi.lab[window][reference], axis=0)
@@ -177,21 +180,6 @@ def _bow(eye: Points, x: NDArray[np.floating]) -> NDArray[np.floating]:
     half = float(np.ptp(eye[:, 0])) / 2 + 6
     middle = float(eye[:, 0].min() + eye[:, 0].max()) / 2
     return np.sqrt(np.clip(1 - ((x - middle) / half) ** 2, 0, 1))
-
-
-def _window(points: Points) -> tuple[slice, slice]:
-    """Rows and columns of the upright rectangle around points, inside the crop."""
-    low = np.clip(np.floor(points.min(axis=0)), 0, geometry.SIZE - 1).astype(int)
-    high = np.clip(np.ceil(points.max(axis=0)) + 1, low + 1, geometry.SIZE).astype(int)
-    return slice(low[1], high[1]), slice(low[0], high[0])
-
-
-def _inside(polygon: Points, window: tuple[slice, slice]) -> Mask:
-    """Mask of a polygon, cut to a window."""
-    rows, columns = window
-    mask = np.zeros((rows.stop - rows.start, columns.stop - columns.start), np.uint8)
-    cv2.fillPoly(mask, [np.round(polygon - np.array([columns.start, rows.start], np.float32)).astype(np.int32)], 1)
-    return mask.astype(bool)
 
 
 def _centre(mask: Mask) -> NDArray[np.floating]:

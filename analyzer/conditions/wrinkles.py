@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import cv2
 import numpy as np
@@ -22,6 +21,7 @@ from numpy.typing import NDArray
 
 from analyzer import calibration, geometry, sharpness
 from analyzer.roi import Roi
+from analyzer.smoothing import Plane, halve, local_lightness
 from analyzer.values import Finding, Mask, Points
 
 NAME = "wrinkles"
@@ -34,7 +34,6 @@ MEAN_STEP = 4  # px at WORK per sample of the local mean
 FLOOR = 0.0015  # line contrast below which it is noise
 CAP = 0.06  # line contrast above which it is no fold but a strand of hair or a rim of glasses
 DARK_SHARE = 0.72  # of the local mean lightness; thin and darker is hair
-LIGHTNESS_FLOOR = 12.0  # L*, keeps the division meaningful in black
 BORDER_PX = 5  # px at WORK taken off the skin mask at its borders
 LEAST_PX = 90  # px at WORK of a zone that make it measurable
 MAX_SCALE = 2.4  # working px per original px
@@ -55,8 +54,6 @@ ZONES: Mapping[str, tuple[float, float]] = {
 
 LEVEL = (0.0, 1.0)  # unit vector across a horizontal fold
 
-Plane = NDArray[np.float32]
-
 
 @dataclass(frozen=True)
 class Zone:
@@ -65,7 +62,7 @@ class Zone:
     Mask and vectors cover only the window (rows, columns) of the WORK px picture.
     """
 
-    window: tuple[slice, slice]
+    window: geometry.Window
     mask: Mask
     across: tuple[Plane | float, Plane | float]
 
@@ -97,7 +94,7 @@ def measure(roi: Roi, *, gate: bool = True) -> Finding:
 def zone_contrast(roi: Roi, correction: float) -> dict[str, float | None]:
     """Zone → mean line contrast above the floor (share of the local lightness), None where too little skin shows."""
     mask = roi.skin[::2, ::2]
-    lightness = relative_lightness(cv2.resize(roi.lab[..., 0], (WORK, WORK), interpolation=cv2.INTER_AREA), mask)
+    lightness = relative_lightness(halve(roi.lab[..., 0]), mask)
     hessian = second_derivatives(lightness, RIDGE_SIGMA)
     usable = bare_skin(lightness, mask)
     contrast: dict[str, float | None] = {}
@@ -108,16 +105,9 @@ def zone_contrast(roi: Roi, correction: float) -> dict[str, float | None]:
     return contrast
 
 
-def relative_lightness(lightness: NDArray[Any], mask: Mask) -> Plane:
+def relative_lightness(lightness: Plane, mask: Mask) -> Plane:
     """Lightness over its local mean on skin; 1 outside the skin, so that the mask's edge makes no ridge."""
-    weight = mask.astype(np.float32)
-    small = [
-        cv2.resize(plane, None, fx=1 / MEAN_STEP, fy=1 / MEAN_STEP, interpolation=cv2.INTER_AREA)
-        for plane in (lightness * weight, weight)
-    ]
-    total, share = (cv2.GaussianBlur(plane, (0, 0), MEAN_SIGMA / MEAN_STEP) for plane in small)
-    mean = cv2.resize(total / np.maximum(share, 1e-3), (WORK, WORK), interpolation=cv2.INTER_LINEAR)
-    return np.where(mask, lightness / np.maximum(mean, LIGHTNESS_FLOOR), np.float32(1.0))
+    return np.where(mask, lightness / local_lightness(lightness, mask, MEAN_SIGMA, MEAN_STEP), np.float32(1.0))
 
 
 def second_derivatives(plane: Plane, sigma: float) -> tuple[Plane, Plane, Plane]:
@@ -221,10 +211,7 @@ def _nasolabial(nose: Points, lips: Points, outwards: float) -> Zone:
     return Zone(*_filled(band), (float(-along[1]), float(along[0])))
 
 
-def _filled(polygon: NDArray[np.floating]) -> tuple[tuple[slice, slice], Mask]:
+def _filled(polygon: NDArray[np.floating]) -> tuple[geometry.Window, Mask]:
     """Window (rows, columns) around a polygon, inside the crop, and the polygon's mask in it."""
-    low = np.clip(np.floor(polygon.min(axis=0)), 0, WORK - 1).astype(int)
-    high = np.clip(np.ceil(polygon.max(axis=0)) + 1, low + 1, WORK).astype(int)
-    mask = np.zeros(tuple(high[::-1] - low[::-1]), np.uint8)
-    cv2.fillPoly(mask, [np.round(polygon - low).astype(np.int32)], 1)
-    return (slice(low[1], high[1]), slice(low[0], high[0])), mask.astype(bool)
+    window = geometry.window_around(polygon, WORK)
+    return window, geometry.fill_window(polygon, window)

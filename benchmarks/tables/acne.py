@@ -31,7 +31,6 @@ TARGET_FALSE_ALARMS = 0.05  # share of adults aged 20 to 35 with severity modera
 LEAST_GROUP = 20  # pictures
 LEAST_OVERLAP = 0.2  # IoU at which a box counts as found
 YOUNG_ADULTS = 800  # pictures drawn from UTKFace
-RACES = ("White", "Black", "Asian", "Indian", "other")
 ALARMS = (Severity.MODERATE, Severity.HIGH)
 Row = dict[str, Any]
 Measures = dict[str, float]
@@ -89,14 +88,8 @@ def _cases(paths: Sequence[Path], find: Callable[[Path], Roi | None], label: str
     for path in corpus.progress(paths, f"acne, {label}"):
         roi = find(path)
         if roi is not None:
-            cases.append(Case(path, acne.measure(roi, gate=gate), _tone(roi), _baselines(path, roi)))
+            cases.append(Case(path, acne.measure(roi, gate=gate), corpus.tone_group(roi), _baselines(path, roi)))
     return cases
-
-
-def _tone(roi: Roi) -> str:
-    lightness, _, yellow = roi.baseline_lab
-    ita_deg = np.degrees(np.arctan2(lightness - 50, yellow))
-    return "light" if ita_deg > 41 else "intermediate" if ita_deg >= 10 else "dark"
 
 
 def _baselines(path: Path, roi: Roi) -> Measures:
@@ -107,15 +100,15 @@ def _baselines(path: Path, roi: Roi) -> Measures:
         "mean a* of the skin": float(skin[:, 1].mean()),
         "mean a* of the frame": float(frame[..., 1].mean()),
         "mean L* of the skin": float(skin[:, 0].mean()),
-        "sharpness": float(cv2.Laplacian(roi.gray, cv2.CV_32F).std()),
-        "picture size": float(rgb.shape[0] * rgb.shape[1]),
+        "sharpness": corpus.sharpness(roi),
+        "picture size": float(corpus.picture_size(path)),
     }
 
 
 def _severity_rows(way: str, cases: Sequence[Case], pictures: Sequence[Path]) -> list[Row]:
     """Rank correlation with severity, over all and per tone; coverage and agreement of the severity words."""
     measured = [case for case in cases if case.finding.score is not None]
-    tones = {tone: [case for case in measured if case.tone == tone] for tone in ("light", "intermediate", "dark")}
+    tones = {tone: [case for case in measured if case.tone == tone] for tone in corpus.TONES}
     table = [_rank_row(f"Spearman of score and severity, {way}", measured, len(pictures), baselines=True)]
     table += [
         _rank_row(f"Spearman of score and severity, {way}, {tone} skin", group, None)
@@ -206,9 +199,9 @@ def _false_alarm_rows(tuning: bool) -> list[Row]:
     cases = _cases([young[index] for index in drawn], corpus.teacher_roi, "young adults", gate=False)
     cases = [case for case in cases if case.finding.score is not None]
     groups = {"all": cases}
-    for code, race in enumerate(RACES):
-        groups[race] = [case for case in cases if case.path.name.split("_")[2] == str(code)]
-    for tone in ("light", "intermediate", "dark"):
+    for race in corpus.RACES:
+        groups[race] = [case for case in cases if corpus.race(case.path) == race]
+    for tone in corpus.TONES:
         groups[f"{tone} skin"] = [case for case in cases if case.tone == tone]
     return [
         _alarm_row(name, group, len(drawn) - len(cases) if name == "all" else None)

@@ -54,14 +54,12 @@ class Case:
             "mean a*": float(frame[..., 1].mean()),
             "mean L*": float(frame[..., 0].mean()),
             "picture size": float(self.size_px),
-            "sharpness": float(cv2.Laplacian(self.roi.gray, cv2.CV_32F).var()),
+            "sharpness": corpus.sharpness(self.roi),
         }
 
     @property
     def tone(self) -> str:
-        lightness, _, yellow = self.roi.baseline_lab
-        ita_deg = np.degrees(np.arctan2(lightness - 50, yellow))
-        return "light" if ita_deg > 41 else "intermediate" if ita_deg >= 10 else "dark"
+        return corpus.tone_group(self.roi)
 
 
 def rows(tuning: bool = False, whole: bool = False) -> list[Row]:
@@ -97,11 +95,7 @@ def rows(tuning: bool = False, whole: bool = False) -> list[Row]:
 
 def _cases(paths: Sequence[Path], find: Callable[[Path], Roi | None], label: str) -> list[Case]:
     found = ((path, find(path)) for path in corpus.progress(paths, f"colour, {label}"))
-    return [Case(path, seen, path.parent.name, _size(path)) for path, seen in found if seen is not None]
-
-
-def _size(path: Path) -> int:
-    return int(np.prod(corpus.load(path).original_size))
+    return [Case(path, seen, path.parent.name, corpus.picture_size(path)) for path, seen in found if seen is not None]
 
 
 def _against(
@@ -119,7 +113,7 @@ def _against(
     pairs = [(case, finding) for case, finding in zip(used, findings, strict=True) if finding.score is not None]
     title = f"{name} AUC, {label}: {' + '.join(positive)} against {' + '.join(negative)}"
     table = [_auc_row(title, pairs, positive, len(used) if pictures is None else pictures)]
-    for tone in ("light", "intermediate", "dark"):
+    for tone in corpus.TONES:
         group = [pair for pair in pairs if pair[0].tone == tone]
         if len(group) >= LEAST_GROUP:
             table.append(_auc_row(f"{title}, {tone} skin", group, positive, None))
@@ -147,7 +141,7 @@ def _subjects() -> list[Row]:
     """skin_defects: redness subjects against the others, front views through the service's own finder, gate on."""
     paths = corpus.pictures("skin_defects/*/*/front.jpg")
     seen = [(path, corpus.service_roi(path)) for path in corpus.progress(paths, "colour, skin_defects")]
-    cases = [Case(path, found, path.parts[-3], _size(path)) for path, found in seen if found is not None]
+    cases = [Case(path, found, path.parts[-3], corpus.picture_size(path)) for path, found in seen if found is not None]
     pairs = [(case, redness.measure(case.roi)) for case in cases]
     pairs = [(case, finding) for case, finding in pairs if finding.score is not None]
     row = _auc_row("redness AUC, skin_defects: redness subjects against the others", pairs, ("redness",), len(paths))

@@ -38,7 +38,6 @@ COMMON_PX = 128  # side to which the 512 px crop is reduced: the largest that sm
 COMMON_BLUR_PX = 2.6  # working px to which sharper crops are blurred
 LEAST_GROUP = 20  # pictures
 ADULTS = 1000  # pictures drawn from UTKFace
-RACES = ("White", "Black", "Asian", "Indian", "other")
 GRADES = {3: 0, 1: 1, 2: 2, 0: 3}  # class of dark_circles → none, low, moderate, high
 CLOSE_UPS = ("bopeng", "komedo")  # pock scars, blackheads
 PATCH_PX = 112  # working px, side of a patch of cheek
@@ -162,7 +161,7 @@ def _ages(tuning: bool) -> list[Row]:
         pairs = [(path, find(path)) for path in corpus.progress(drawn, f"age, {way}")]
         cases = [_assessed(path, face, wrinkles.measure, _age(path)) for path, face in pairs]
         table.append(_row("wrinkles", f"Spearman with age 20 to 80, gate off, {way}", corpus.spearman, cases, 0.3))
-        for group in (*RACES, "light skin", "intermediate skin", "dark skin"):
+        for group in (*corpus.RACES, *(f"{tone} skin" for tone in corpus.TONES)):
             part = [case for case in cases if group in (case.group, case.tone)]
             title = f"Spearman with age 20 to 80, gate off, {way}, {group}"
             table += [_row("wrinkles", title, corpus.spearman, part, 0.3)] if _enough(part) else []
@@ -286,24 +285,23 @@ def _case(
 
 def _assessed(path: Path, face: Roi | None, measure: Callable[..., Finding], label: float, *, key: str = "raw") -> Case:
     """Gate off; no face counts as refused."""
-    race = RACES[min(int(path.stem.split("_")[2]), 4)] if "utkface" in path.parts else ""
+    race = corpus.race(path)
     if face is None:
         return Case(label, None, race, "", {})
-    height, width = corpus.load(path).rgb.shape[:2]
     baselines = {
         "mean L*": float(face.baseline_lab[0]),
-        "picture size": float(height * width),
-        "sharpness": float(cv2.Laplacian(face.gray, cv2.CV_32F).std()),
+        "picture size": float(corpus.picture_size(path)),
+        "sharpness": corpus.sharpness(face),
         "minus blur": -sharpness.edge_blur_px(face),
     }
-    return Case(label, measure(face, gate=False).evidence.get(key), race, _tone(face), baselines)
+    return Case(label, measure(face, gate=False).evidence.get(key), race, f"{corpus.tone_group(face)} skin", baselines)
 
 
 def _patch_case(patch: Rgb, measure: Callable[..., Finding], label: float) -> Case:
     whole = patch_roi(patch)
     baselines = {
         "mean L*": float(whole.lab[..., 0].mean()),
-        "sharpness": float(cv2.Laplacian(whole.gray, cv2.CV_32F).std()),
+        "sharpness": corpus.sharpness(whole),
     }
     return Case(label, measure(whole, gate=False).evidence.get("raw"), "", "", baselines)
 
@@ -384,12 +382,6 @@ def _teacher(path: Path) -> NDArray[np.float32]:
 
 def _age(path: Path) -> int:
     return int(path.stem.split("_")[0])
-
-
-def _tone(face: Roi) -> str:
-    lightness, _, yellow = face.baseline_lab
-    ita_deg = np.degrees(np.arctan2(lightness - 50, yellow))
-    return "light skin" if ita_deg > 41 else "intermediate skin" if ita_deg >= 10 else "dark skin"
 
 
 def _enough(cases: Sequence[Case]) -> bool:

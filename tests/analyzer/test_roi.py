@@ -251,3 +251,23 @@ def test_the_prior_stands_in_for_missing_landmarks_and_is_told_apart() -> None:
     assert frontal().measured_landmarks
     assert set(guessed.regions) == REGIONS
     assert (guessed.skin & frontal().skin).sum() > 0.75 * frontal().skin.sum()
+
+
+def test_a_place_belongs_to_the_region_whose_skin_it_lies_on() -> None:
+    face = made.roi_of(made.face())
+    for name in REGIONS - {"left_under_eye", "right_under_eye"}:
+        y, x = np.argwhere(face.regions[name])[face.regions[name].sum() // 2]
+        assert name == face.region_at(x, y) or face.regions[str(face.region_at(x, y))][y, x]
+    assert face.region_at(*made.landmarks()["right_eye"].mean(axis=0)) is None
+    assert [face.region_at(x, y) for x, y in ((-1, 200), (512, 200), (200, -5), (200, 9000))] == [None] * 4
+
+
+@pytest.mark.parametrize("step", [1, 2, 4])
+def test_values_per_region_are_taken_from_the_visible_part_of_each(step: int) -> None:
+    face = made.roi_of(made.face())
+    visible = face.skin[::step, ::step].copy()
+    visible[:, : visible.shape[1] // 2] = False
+    counts = face.per_region(visible, 200 // step**2, lambda mask: float(mask.sum()))
+    assert counts["left_cheek"] is None
+    assert counts["right_cheek"] == np.count_nonzero(face.regions["right_cheek"][::step, ::step] & visible)
+    assert set(counts) == REGIONS

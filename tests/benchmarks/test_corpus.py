@@ -11,6 +11,7 @@ from scipy import stats
 
 from analyzer import geometry
 from benchmarks import corpus
+from tests.analyzer import generated_skin
 
 
 def picture(path: Path, height: int, width: int) -> Path:
@@ -115,3 +116,14 @@ def test_teacher_landmarks_lie_on_the_face(skin_data: Path) -> None:
     assert region.measured_landmarks
     assert region.skin.mean() > 0.1
     assert corpus.teacher_landmarks(skin_data / "acne04" / "no such picture.jpg") is None
+
+
+@pytest.mark.parametrize(("tone", "group"), [("light", "light"), ("medium", "intermediate"), ("dark", "dark")])
+def test_tone_groups_follow_the_typology_angle(tone: str, group: str) -> None:
+    assert corpus.tone_group(generated_skin.roi_of(generated_skin.plain(tone))) == group
+
+
+def test_race_is_read_from_utkface_names_only() -> None:
+    names = [Path(f"utkface/31_0_{code}_20170109.jpg") for code in range(5)]
+    assert [corpus.race(name) for name in names] == list(corpus.RACES)
+    assert corpus.race(Path("acne04/levle1_3_0_2.jpg")) == ""

@@ -7,6 +7,7 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from analyzer import settings
 from analyzer.errors import BadSetting
@@ -57,6 +58,7 @@ def test_values_are_read() -> None:
         ("CORS_ORIGINS", "example.com"),
         ("CORS_ORIGINS", "https://a.example/path"),
         ("MAX_BODY_MIB", "-1"),
+        ("MAX_PIXELS", "89000001"),
         ("QUEUE_TIMEOUT_S", "nan"),
         ("QUEUE_TIMEOUT_S", "soon"),
         ("OPERATOR_TOKEN", "short"),
@@ -68,3 +70,8 @@ def test_wrong_values_are_named_and_tokens_not_repeated(name: str, value: str) -
         settings.read({name: value})
     assert raised.value.hint
     assert "short" not in raised.value.message
+
+
+def test_the_most_pixels_that_can_be_set_are_below_what_pillow_warns_of() -> None:
+    assert Image.MAX_IMAGE_PIXELS is not None
+    assert settings.read({"MAX_PIXELS": "89000000"}).max_pixels == settings.MOST_PIXELS < Image.MAX_IMAGE_PIXELS
