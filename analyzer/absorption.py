@@ -20,7 +20,7 @@ from analyzer.smoothing import Plane, blur_inside
 from analyzer.values import Mask, Rgb
 
 DENSITY_OFFSET = 0.02  # linear intensity, keeps black pixels finite
-MOTTLE_PX = 2.0  # standard deviation, half-size pixels, of the smoothing before blood mottling is judged
+MOTTLE_PX = 2.0  # standard deviation, pixels of the density map, of the smoothing before blood mottling is judged
 MOTTLE_FLOOR = 0.05  # optical density, camera noise on even skin
 
 Density = NDArray[np.float32]  # (H/2, W/2, 3) natural optical density in red, green, blue
@@ -49,5 +49,5 @@ def brown(density: Density) -> Plane:
 
 
 def blood_mottle(density: Density, skin: Mask) -> float:
-    """Standard deviation of blood over the skin (half-size mask), optical density: how unevenly red the skin is."""
+    """Standard deviation of blood over the skin (mask as large as the map), optical density: how unevenly red it is."""
     return float(blur_inside(blood(density), skin, MOTTLE_PX)[skin].std())

@@ -30,7 +30,6 @@ MIN_CONTRAST_L = 12.0  # L*: 95th minus 5th percentile over the face
 MIN_SHARPNESS = 20.0  # variance of the Laplacian at 256 px, gray scaled to mean 128
 HUE_RANGE_DEG = (10.0, 85.0)  # hue angle of skin in CIELAB under usual light
 MAX_HUE_EXCESS_DEG = 0.0
-GREY_CHROMA = 4.0  # chroma under which the picture is taken as black and white
 MIN_SKIN = 0.25  # share of the face outline that is visible skin
 STRIDE = 4  # every fourth pixel in x and y is enough for percentiles
 BLUR_SIDE = 256  # px
@@ -199,9 +198,9 @@ def hue_deviation(roi: Roi) -> tuple[float | None, bool]:
     """Degrees by which the skin's CIELAB hue lies outside the usual range, and whether the picture is black and white."""
     if not np.isfinite(roi.baseline_lab).all():
         return None, False
-    _, a, b = (float(value) for value in roi.baseline_lab)
-    if np.hypot(a, b) < GREY_CHROMA:
+    if roi.is_grey:
         return 180.0, True
+    _, a, b = (float(value) for value in roi.baseline_lab)
     hue = float(np.degrees(np.arctan2(b, a)))
     low, high = HUE_RANGE_DEG
     return max(low - hue, hue - high, 0.0), False

@@ -18,6 +18,7 @@ from analyzer.values import Box, Face, Mask, Photo, Points, Rgb
 REDUCE_BELOW = 0.6  # working px per photo px under which the photo is area-averaged before the warp, against aliasing
 CROP_MARGIN_PX = 4  # photo px kept around the crop when it is averaged
 BASELINE_PX = 500  # working px of cheeks and forehead from which their colour is the baseline
+GREY_CHROMA = 4.0  # CIELAB chroma of the baseline under which the picture is black and white
 SMOOTH_ABOVE = 1.5  # working px per photo px from which cubic interpolation is worth its time
 
 
@@ -70,6 +71,11 @@ class Roi:
         colours = self.lab[::2, ::2][mask[::2, ::2]]
         return _frozen(np.median(colours, axis=0) if colours.size else np.full(3, np.nan, np.float32))
 
+    @property
+    def is_grey(self) -> bool:
+        """The skin has next to no colour: a black-and-white picture. False where no skin is visible."""
+        return bool(np.hypot(*self.baseline_lab[1:]) < GREY_CHROMA)
+
     def region_at(self, x: float, y: float) -> str | None:
         """The region whose skin holds a place in working pixels; None on no skin, in no region, outside the crop."""
         column, row = int(x), int(y)
@@ -78,7 +84,7 @@ class Roi:
             return None
         return next((name for name, mask in self.regions.items() if mask[row, column]), None)
 
-    def per_region(self, skin: Mask, least_px: int, value: Callable[[Mask], float]) -> dict[str, float | None]:
+    def per_region(self, skin: Mask, least_px: int, value: Callable[[Mask], float | None]) -> dict[str, float | None]:
         """Region → a value of the skin in it, None where fewer than `least_px` pixels of it are visible.
 
         Args:

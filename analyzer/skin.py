@@ -50,7 +50,7 @@ def segment(rgb: Rgb, landmarks: Mapping[str, Points]) -> Mask:
     lab = _lab(rgb, WORK)
     allowed = _shrink(face & ~features, WORK)
     seeds = _shrink(geometry.fill(*seed_polygons(landmarks)) & face & ~features, WORK)
-    if seeds.sum() < 50:
+    if seeds.sum() < 50 or not _shrink(seeds, GRID).any():
         return np.zeros_like(face)
     expected = _surface(lab, allowed, seeds)
     similar = _similar(lab, expected) & ~_pale_at_edge(lab, expected, allowed) & ~_hairy(rgb, lab, expected, seeds)

@@ -89,7 +89,7 @@ def spot_count(finding: Finding) -> int | None:
     """Counted spots: the condition's own count, else its listed lesions; None when nothing was measured."""
     if finding.score is None:
         return None
-    count = numbers.finite(finding.evidence.get("spots"))
+    count = numbers.finite(finding.evidence.get("spots", finding.evidence.get("count")))
     return len(finding.lesions) if count is None else max(0, round(count))
 
 

@@ -32,6 +32,7 @@ from analyzer.smoothing import Plane, blur_inside, halve_mask
 from analyzer.values import Finding, Lesion, Mask
 
 NAME = "dark_spots"
+TOO_LITTLE = "Too little skin is visible to look for dark spots."
 LEVELS = 2  # pyramid levels: half and quarter size
 RINGS_PX = (3.0, 4.3)  # ring radii at each level; 6, 9, 12 and 17 working px; a spot fits in up to twice the radius
 SATURATION = 0.08  # optical density (natural) from which a darker pixel counts no more
@@ -42,7 +43,6 @@ LEAST_SPOT_PX = 3  # half-size pixels of core
 MOST_LESIONS = 60
 LARGEST_SCALE = 2.0  # working px per photo px; beyond it a 2.5 mm spot covers less than three photo pixels
 LEAST_SKIN_PX = 3000  # half-size pixels, about a tenth of a face
-LEAST_CHROMA = 4.0  # CIELAB, of the median skin; below this the picture holds no colour
 NOSTRIL_MARGIN_PX = 14.0  # working px around the nostrils: shade in the crease of the wings
 LEAST_REGION_PX = 120  # half-size pixels, about 1 cm²
 DIRECTIONS = np.array([[np.cos(angle), np.sin(angle)] for angle in np.arange(8) * np.pi / 4])
@@ -72,21 +72,24 @@ def measure(roi: Roi, *, gate: bool = True) -> Finding:
     """
     skin = halve_mask(roi.skin & ~_nose_wings(roi))
     if skin.sum() < (LEAST_SKIN_PX if gate else 1):
-        return calibration.not_measured(NAME, "too_few_pixels", "Too little skin is visible to look for dark spots.")
+        return calibration.not_measured(NAME, "too_few_pixels", TOO_LITTLE)
     if gate and roi.scale > LARGEST_SCALE:
         return calibration.not_measured(NAME, "too_small", "The face is too small in the photo to see dark spots.")
-    if gate and float(np.hypot(*roi.baseline_lab[1:])) < LEAST_CHROMA:
+    if gate and roi.is_grey:
         return calibration.not_measured(NAME, "no_colour", "The picture holds almost no colour.")
     density = optical_density(roi.rgb)
     contrasts = [spot_contrast(density, skin, level, radius) for level in range(LEVELS) for radius in RINGS_PX]
+    total = _total(contrasts, None)
+    if total is None:
+        return calibration.not_measured(NAME, "too_few_pixels", TOO_LITTLE)
     mottle = blood_mottle(density, skin)
     weight = PER_MILLE / (MOTTLE_FLOOR + mottle)
     strongest = np.maximum.reduce([_enlarged(contrast.plane) for contrast in contrasts])
     lesions, area_px = _lesions(roi, strongest)
     return calibration.measured(
         NAME,
-        weight * _total(contrasts, None),
-        regions=roi.per_region(skin, LEAST_REGION_PX, lambda mask: weight * _total(contrasts, mask)),
+        weight * total,
+        regions=roi.per_region(skin, LEAST_REGION_PX, lambda mask: _total(contrasts, mask, weight)),
         area_fraction=min(area_px / float(skin.sum()), 1.0),
         lesions=lesions[:MOST_LESIONS],
         evidence={
@@ -130,14 +133,14 @@ def _above_ring(values: Plane, radius_px: float) -> Plane:
     return values - highest
 
 
-def _total(contrasts: Sequence[Contrast], inside: Mask | None) -> float:
-    """Weighted sum over sizes of the mean contrast, over all skin or inside a half-size mask."""
-    total = 0.0
+def _total(contrasts: Sequence[Contrast], inside: Mask | None, weight: float = 1.0) -> float | None:
+    """Weighted sum over sizes of the mean contrast, over all skin or inside a half-size mask; None where no ring fits."""
+    means = []
     for contrast in contrasts:
         used = contrast.whole if inside is None else contrast.whole & _reduced(inside, contrast.plane.shape[0])
         if used.any():
-            total += contrast.weight * float(np.minimum(contrast.plane[used], SATURATION).mean())
-    return total
+            means.append(contrast.weight * float(np.minimum(contrast.plane[used], SATURATION).mean()))
+    return weight * sum(means) if means else None
 
 
 def _lesions(roi: Roi, strongest: Plane) -> tuple[list[Lesion], float]:

@@ -37,7 +37,6 @@ MARGIN_PX = 2  # half-size pixels along mask borders that are left out (lip red,
 SPOT_MM = 9.0  # affected parts narrower than this are spots, wider ones diffuse
 LEAST_SKIN_PX = 3000  # half-size pixels of skin, about a tenth of a face, needed for a baseline
 LEAST_REGION_PX = 120  # half-size pixels, about 1 cm²
-LEAST_CHROMA = 4.0  # CIELAB, of the median skin; below this the picture holds no colour
 
 
 def measure(roi: Roi, *, gate: bool = True) -> Finding:
@@ -50,7 +49,7 @@ def measure(roi: Roi, *, gate: bool = True) -> Finding:
     skin = halve_mask(roi.skin, MARGIN_PX)
     if skin.sum() < (LEAST_SKIN_PX if gate else 1):
         return calibration.not_measured(NAME, "too_few_pixels", "Too little skin is visible to judge redness.")
-    if gate and float(np.hypot(*roi.baseline_lab[1:])) < LEAST_CHROMA:
+    if gate and roi.is_grey:
         return calibration.not_measured(NAME, "no_colour", "The picture holds almost no colour.")
     index = blur_inside(halve(roi.lab[..., 1] - MELANIN_B_PER_A * roi.lab[..., 2]), skin, SMOOTH_PX)
     baseline = float(np.percentile(index[skin], BASELINE_QUANTILE))
