@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from analyzer import geometry, skin
+from analyzer import geometry, sharpness, skin
 from analyzer.values import Box, Face, Mask, Photo, Points, Rgb
 
 REDUCE_BELOW = 0.6  # working px per photo px under which the photo is area-averaged before the warp, against aliasing
@@ -50,12 +50,12 @@ class Roi:
     @cached_property
     def lab(self) -> NDArray[np.float32]:
         """(H, W, 3) float32 CIELAB (D65): L* 0..100, a* and b* about -127..127."""
-        return _frozen(cv2.cvtColor(self.rgb.astype(np.float32) / 255, cv2.COLOR_RGB2LAB))
+        return _frozen(cv2.cvtColor(np.multiply(self.rgb, 1 / 255, dtype=np.float32), cv2.COLOR_RGB2LAB))
 
     @cached_property
     def hsv(self) -> NDArray[np.float32]:
         """(H, W, 3) float32: hue 0..360 degrees, saturation 0..1, value 0..1."""
-        return _frozen(cv2.cvtColor(self.rgb.astype(np.float32) / 255, cv2.COLOR_RGB2HSV))
+        return _frozen(cv2.cvtColor(np.multiply(self.rgb, 1 / 255, dtype=np.float32), cv2.COLOR_RGB2HSV))
 
     @cached_property
     def gray(self) -> NDArray[np.uint8]:
@@ -70,6 +70,11 @@ class Roi:
         mask = seen if seen.sum() >= BASELINE_PX else self.skin
         colours = self.lab[::2, ::2][mask[::2, ::2]]
         return _frozen(np.median(colours, axis=0) if colours.size else np.full(3, np.nan, np.float32))
+
+    @cached_property
+    def edge_blur_px(self) -> float:
+        """Blur as the standard deviation of a Gaussian, working px (`analyzer.sharpness`)."""
+        return sharpness.edge_blur_px(self.lab[..., 0], self.landmarks)
 
     @property
     def is_grey(self) -> bool:

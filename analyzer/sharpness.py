@@ -9,12 +9,14 @@ compression.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from analyzer import geometry
-from analyzer.roi import Roi
+from analyzer.values import Points
 
 FINE_PX = 1.0  # working px, the smaller scale of differentiation
 COARSE_PX = 2.5  # working px
@@ -23,12 +25,16 @@ MARGIN_PX = 14.0  # around the eyes and brows
 MAX_BLUR_PX = 12.0  # above, the ratio says nothing any more
 
 
-def edge_blur_px(roi: Roi) -> float:
+def edge_blur_px(lightness: NDArray[np.float32], landmarks: Mapping[str, Points]) -> float:
     """Blur of the aligned crop as the standard deviation of a Gaussian, working px, 0..MAX_BLUR_PX.
 
     Measured around both eyes, or over the whole crop where there are no landmarks; MAX_BLUR_PX when there is no edge.
+
+    Args:
+        lightness: (512, 512) L*, 0..100.
+        landmarks: groups of points in working px; may be empty.
     """
-    lightness = roi.lab[..., 0][_window(roi)]
+    lightness = lightness[_window(landmarks)]
     fine, coarse = _edge_strength(lightness, FINE_PX), _edge_strength(lightness, COARSE_PX)
     ratio = (fine / max(coarse, 1e-6)) ** 2
     if ratio <= 1.0 or fine < 1e-3:
@@ -37,12 +43,12 @@ def edge_blur_px(roi: Roi) -> float:
     return float(np.clip(np.sqrt(max(variance, 0.0)), 0.0, MAX_BLUR_PX))
 
 
-def _window(roi: Roi) -> tuple[slice, slice]:
+def _window(landmarks: Mapping[str, Points]) -> tuple[slice, slice]:
     """Rows and columns around eyes and brows."""
-    names = [name for name in ("right_eye", "left_eye", "right_brow", "left_brow") if name in roi.landmarks]
+    names = [name for name in ("right_eye", "left_eye", "right_brow", "left_brow") if name in landmarks]
     if not names:
         return slice(None), slice(None)
-    points = np.concatenate([roi.landmarks[name] for name in names])
+    points = np.concatenate([landmarks[name] for name in names])
     low = np.clip(points.min(axis=0) - MARGIN_PX, 0, geometry.SIZE - 32).astype(int)
     high = np.clip(points.max(axis=0) + MARGIN_PX, low + 32, geometry.SIZE).astype(int)
     return slice(low[1], high[1]), slice(low[0], high[0])

@@ -16,13 +16,19 @@ from benchmarks import corpus
 from benchmarks.tables import acne, colour, structure
 
 Row = Mapping[str, Any]
-TABLES: Mapping[str, Callable[..., Sequence[Row]]] = {"acne": acne.rows, "colour": colour.rows, "structure": structure.rows}
+TABLES: Mapping[str, Callable[..., Sequence[Row]]] = {
+    "acne": acne.rows,
+    "colour": colour.rows,
+    "structure": structure.rows,
+}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", choices=TABLES, default=list(TABLES))
-    parser.add_argument("--tuning", action="store_true", help="the other half, on which numbers were chosen, for comparison")
+    parser.add_argument(
+        "--tuning", action="store_true", help="the other half, on which numbers were chosen, for comparison"
+    )
     options = parser.parse_args()
     rows = [row for name in options.only for row in TABLES[name](tuning=options.tuning)]
     print_rows(rows)
@@ -30,7 +36,9 @@ def main() -> None:
 
 
 def print_rows(rows: Sequence[Row]) -> None:
-    print("| table | figure | value | 95 % | n | refused | split | target | baselines |\n|---|---|---|---|---|---|---|---|---|")
+    print(
+        "| table | figure | value | 95 % | n | refused | split | target | baselines |\n|---|---|---|---|---|---|---|---|---|"
+    )
     for row in rows:
         print("| " + " | ".join(cells(row)) + " |")
 

@@ -31,7 +31,12 @@ from analyzer.ensemble import Ensemble
 from analyzer.values import Finding, Rgb
 from benchmarks import corpus
 
-SOURCES = {"acne04/*": 0.4, "utkface/*": 0.4, "dermalscan4/clear_skin/*": 0.1, "dark_circles/images/*": 0.1}  # share of faces
+SOURCES = {
+    "acne04/*": 0.4,
+    "utkface/*": 0.4,
+    "dermalscan4/clear_skin/*": 0.1,
+    "dark_circles/images/*": 0.1,
+}  # share of faces
 QUALITY = (60, 95)
 EXPOSURE = 0.15
 TURN_DEG = 3.0
@@ -131,7 +136,9 @@ def scores(name: str, repeats: Repeats) -> list[float]:
 
 def deviations(repeats: Sequence[Repeats]) -> dict[str, list[list[float]]]:
     """Condition → (score, sd) pairs: how far a repeated score lies from the first one, by the first score."""
-    return {name: pooled([(first, scores(name, face)) for face, first in measured(name, repeats)]) for name in CONDITIONS}
+    return {
+        name: pooled([(first, scores(name, face)) for face, first in measured(name, repeats)]) for name in CONDITIONS
+    }
 
 
 def measured(name: str, repeats: Sequence[Repeats]) -> list[tuple[Repeats, float]]:

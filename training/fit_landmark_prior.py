@@ -44,7 +44,9 @@ def main() -> None:
         weights = fit(x[~held_out], y[~held_out])
         errors = np.linalg.norm((x @ weights - y).reshape(len(y), -1, 2), axis=2)[held_out]
         document[kind] = np.round(weights, 4).tolist()
-        document[f"{kind}_error"] = {name: round(float(np.median(errors[:, part].mean(axis=1))), 3) for name, part in geometry.GROUPS.items()}
+        document[f"{kind}_error"] = {
+            name: round(float(np.median(errors[:, part].mean(axis=1))), 3) for name, part in geometry.GROUPS.items()
+        }
         print(kind, len(x), document[f"{kind}_error"])
     options.out.write_text(json.dumps(document), encoding="utf-8")
 
@@ -72,9 +74,15 @@ def agrees(found: Face, teacher: NDArray[np.float64]) -> bool:
     return bool(near and 0.6 < found.box.width / size < 1.6)
 
 
-def design(pairs: list[tuple[Face, NDArray[np.float64]]], *, with_eyes: bool) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def design(
+    pairs: list[tuple[Face, NDArray[np.float64]]], *, with_eyes: bool
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Features (N, F) and targets (N, 284)."""
-    rows = [row(found if with_eyes else replace(found, eyes=None), teacher) for found, teacher in pairs if found.eyes is not None or not with_eyes]
+    rows = [
+        row(found if with_eyes else replace(found, eyes=None), teacher)
+        for found, teacher in pairs
+        if found.eyes is not None or not with_eyes
+    ]
     return np.stack([x for x, _ in rows]), np.stack([y for _, y in rows])
 
 

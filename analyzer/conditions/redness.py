@@ -35,6 +35,7 @@ AFFECTED = 5.0  # CIELAB units above the baseline from which skin counts as affe
 SMOOTH_PX = 2.0  # standard deviation, half-size pixels, about 2 mm
 MARGIN_PX = 2  # half-size pixels along mask borders that are left out (lip red, hair)
 SPOT_MM = 9.0  # affected parts narrower than this are spots, wider ones diffuse
+RED_HUE_DEG = 12.0  # HSV hue within which skin counts as red in the evidence; healthy skin lies at about 15 to 35
 LEAST_SKIN_PX = 3000  # half-size pixels of skin, about a tenth of a face, needed for a baseline
 LEAST_REGION_PX = 120  # half-size pixels, about 1 cm²
 
@@ -62,12 +63,24 @@ def measure(roi: Roi, *, gate: bool = True) -> Finding:
         _rms(relative, skin) + absolute,
         regions=roi.per_region(skin, LEAST_REGION_PX, lambda mask: _rms(relative, mask) + absolute),
         area_fraction=float(affected.sum() / skin.sum()),
-        evidence={"baseline": baseline, "relative": _rms(relative, skin), "absolute": absolute} | _shares(affected),
+        evidence={
+            "baseline": baseline,
+            "relative": _rms(relative, skin),
+            "absolute": absolute,
+            "red_hue_share": _red_hue_share(roi, skin),
+        }
+        | _shares(affected),
     )
 
 
 def _rms(values: Plane, inside: Mask) -> float:
     return float(np.sqrt(np.mean(np.square(values[inside]))))
+
+
+def _red_hue_share(roi: Roi, skin: Mask) -> float:
+    """Share of the skin whose HSV hue lies within `RED_HUE_DEG` of pure red: not in the score, since light shifts it."""
+    hue_deg = roi.hsv[::2, ::2, 0][skin]
+    return float((np.abs((hue_deg + 180) % 360 - 180) < RED_HUE_DEG).mean())
 
 
 def _shares(affected: Mask) -> dict[str, float]:

@@ -22,7 +22,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from analyzer import calibration, geometry, sharpness
+from analyzer import calibration, geometry
 from analyzer.roi import Roi
 from analyzer.smoothing import FINEST_BAND, Plane, local_lightness
 from analyzer.values import Finding
@@ -63,7 +63,7 @@ def measure(roi: Roi, *, gate: bool = True) -> Finding:
         roi: the aligned face, or a close-up.
         gate: refuse pictures that are too small or too blurred; benchmarks switch it off.
     """
-    blur_px = sharpness.edge_blur_px(roi)
+    blur_px = roi.edge_blur_px
     if gate and roi.scale > MAX_SCALE:
         return calibration.not_measured(NAME, "too_small", "The face is too small in the picture for texture to show.")
     if gate and blur_px > MAX_BLUR_PX:

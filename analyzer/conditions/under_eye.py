@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from analyzer import calibration, geometry, sharpness
+from analyzer import calibration, geometry
 from analyzer.roi import Roi
 from analyzer.values import Finding, Mask, Points
 
@@ -71,7 +71,7 @@ def measure(roi: Roi, *, gate: bool = True) -> Finding:
     """
     if gate and roi.scale > MAX_SCALE:
         return calibration.not_measured(NAME, "too_small", "The eyes are too small in the picture.")
-    if gate and sharpness.edge_blur_px(roi) > MAX_BLUR_PX:
+    if gate and roi.edge_blur_px > MAX_BLUR_PX:
         return calibration.not_measured(NAME, "too_blurred", "The picture is too blurred around the eyes.")
     eyes = assess_eyes(roi) if roi.landmarks else {}
     seen = {side: eye for side, eye in eyes.items() if eye is not None}

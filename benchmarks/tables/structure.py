@@ -28,7 +28,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from analyzer import geometry, roi, sharpness
+from analyzer import geometry, roi
 from analyzer.conditions import pores, texture, under_eye, wrinkles
 from analyzer.roi import Roi
 from analyzer.values import Box, Face, Finding, Mask, Photo, Rgb
@@ -76,7 +76,7 @@ def common_resolution(face: Roi) -> Roi:
     """The crop as a picture of a small face would give it: same size and blur for all."""
     small = cv2.resize(face.rgb, (COMMON_PX, COMMON_PX), interpolation=cv2.INTER_AREA)
     rgb = cv2.resize(small, (geometry.SIZE, geometry.SIZE), interpolation=cv2.INTER_CUBIC)
-    blur_px = sharpness.edge_blur_px(_with_rgb(face, rgb))
+    blur_px = _with_rgb(face, rgb).edge_blur_px
     if blur_px < COMMON_BLUR_PX:
         rgb = cv2.GaussianBlur(rgb, (0, 0), float(np.sqrt(COMMON_BLUR_PX**2 - blur_px**2)))
     return _with_rgb(face, rgb)
@@ -292,7 +292,7 @@ def _assessed(path: Path, face: Roi | None, measure: Callable[..., Finding], lab
         "mean L*": float(face.baseline_lab[0]),
         "picture size": float(corpus.picture_size(path)),
         "sharpness": corpus.sharpness(face),
-        "minus blur": -sharpness.edge_blur_px(face),
+        "minus blur": -face.edge_blur_px,
     }
     return Case(label, measure(face, gate=False).evidence.get(key), race, f"{corpus.tone_group(face)} skin", baselines)
 

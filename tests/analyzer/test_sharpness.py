@@ -20,25 +20,25 @@ def striped(step: float, blur_px: float) -> skin.Lab:
 
 @pytest.mark.parametrize("blur_px", [1.0, 2.0, 4.0])
 def test_blur_of_steps(blur_px: float) -> None:
-    assert sharpness.edge_blur_px(skin.close_up_of(striped(30.0, blur_px))) == pytest.approx(blur_px, rel=0.1, abs=0.3)
+    assert skin.close_up_of(striped(30.0, blur_px)).edge_blur_px == pytest.approx(blur_px, rel=0.1, abs=0.3)
 
 
 @pytest.mark.parametrize("tone", ["light", "medium", "dark"])
 def test_blurs_add_in_quadrature_on_faces(tone: str) -> None:
-    own = sharpness.edge_blur_px(skin.roi_of(skin.face(tone)))
+    own = skin.roi_of(skin.face(tone)).edge_blur_px
     blurred = np.dstack([cv2.GaussianBlur(channel, (0, 0), 3.0) for channel in cv2.split(skin.face(tone))])
-    assert sharpness.edge_blur_px(skin.roi_of(blurred)) == pytest.approx(np.hypot(own, 3.0), rel=0.15)
+    assert skin.roi_of(blurred).edge_blur_px == pytest.approx(np.hypot(own, 3.0), rel=0.15)
 
 
 def test_contrast_does_not_matter() -> None:
-    blurs = [sharpness.edge_blur_px(skin.close_up_of(striped(step, 2.0))) for step in (8.0, 40.0)]
+    blurs = [skin.close_up_of(striped(step, 2.0)).edge_blur_px for step in (8.0, 40.0)]
     assert blurs[0] == pytest.approx(blurs[1], rel=0.15)
 
 
 def test_enlarged_original_counts_as_blurred() -> None:
     lab = skin.face()
-    assert sharpness.edge_blur_px(skin.roi_of(lab, scale=4.0)) > sharpness.edge_blur_px(skin.roi_of(lab)) + 0.5
+    assert skin.roi_of(lab, scale=4.0).edge_blur_px > skin.roi_of(lab).edge_blur_px + 0.5
 
 
 def test_nothing_to_see_is_the_largest_blur() -> None:
-    assert sharpness.edge_blur_px(skin.close_up_of(skin.plain())) == sharpness.MAX_BLUR_PX
+    assert skin.close_up_of(skin.plain()).edge_blur_px == sharpness.MAX_BLUR_PX
