@@ -69,7 +69,8 @@ def rows(tuning: bool = False) -> list[Row]:
     table = [
         row for part in (_wrinkles, _ages, _under_eye, _puffiness, _patches, _perturbations) for row in part(tuning)
     ]
-    return [{"split": "tuning" if tuning else "held-out", **row} for row in table]
+    split = "tuning" if tuning else "held-out"
+    return [{"split": "both" if "both halves" in row["figure"] else split, **row} for row in table]
 
 
 def common_resolution(face: Roi) -> Roi:
