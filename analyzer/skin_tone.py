@@ -72,7 +72,7 @@ def _caveat(roi: Roi, checks: Iterable[Check]) -> str | None:
     angles = [ita_degrees(np.median(roi.lab[mask], axis=0)) for mask in _cheeks(roi)]
     if any(abs(first - second) > 20.0 for first, second in pairwise(angles)):
         return "One side of the face is much brighter than the other, so the tone is uncertain."
-    return "Estimated from one photo under unknown light."
+    return "Estimated from one photo under unknown light; it can be off by several steps."
 
 
 def _cheeks(roi: Roi) -> list[np.ndarray]:

@@ -1,6 +1,6 @@
 """The accuracy table of the service: every figure on pictures that no number was chosen on.
 
-Run:     python -m benchmarks.accuracy [--only acne colour structure] [--tuning]
+Run:     python -m benchmarks.accuracy [--only acne colour structure tone] [--tuning]
 Cost:    about 15 minutes on 2 cores.
 Expects: the tables of docs/accuracy.md. Face finding and the skin mask have tables of their own: `benchmarks.detection` and
          `benchmarks.skin_mask`.
@@ -13,13 +13,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from benchmarks import corpus
-from benchmarks.tables import acne, colour, structure
+from benchmarks.tables import acne, colour, structure, tone
 
 Row = Mapping[str, Any]
 TABLES: Mapping[str, Callable[..., Sequence[Row]]] = {
     "acne": acne.rows,
     "colour": colour.rows,
     "structure": structure.rows,
+    "tone": tone.rows,
 }
 
 
