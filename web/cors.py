@@ -21,5 +21,6 @@ def register(app: Flask, origins: tuple[str, ...]) -> None:
         expose_headers=EXPOSED,
         max_age=PREFLIGHT_S,
         supports_credentials=False,
+        always_send=False,  # without an Origin nobody is answered in particular
         send_wildcard=True,  # "*" itself when all origins are allowed
     )

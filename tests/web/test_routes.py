@@ -101,6 +101,13 @@ def test_unknown_origins_are_not_allowed_and_nothing_is_cached_for_others(client
     assert answer.headers["Cache-Control"] == "no-store"
 
 
+@pytest.mark.parametrize("origins", [Settings().cors_origins, (PAGE,), ("*",)])
+def test_a_call_without_an_origin_is_told_of_none(origins: tuple[str, ...]) -> None:
+    client = create_app(Settings(cors_origins=origins)).test_client()
+    for answer in (client.get("/health"), client.options(ANALYZE), client.post(ANALYZE, json={})):
+        assert allowed_origin(answer) is None
+
+
 def test_star_allows_every_origin() -> None:
     client = create_app(Settings(cors_origins=("*",))).test_client()
     assert allowed_origin(client.get("/health", headers={"Origin": "https://elsewhere.example"})) == "*"
@@ -254,6 +261,7 @@ def test_paths_in_the_model_status_are_for_operators() -> None:
 def test_pages_need_nothing_from_elsewhere(client: FlaskClient) -> None:
     for page in ("/", "/docs"):
         html = client.get(page).text
+        assert 'rel="icon"' in html, "else browsers ask for /favicon.ico"
         assert not re.search(r'(?:src|href)="(?:https?:)?//', html)
         for name in re.findall(r'(?:src|href)="((?:static/)?[\w.-]+\.\w+)"', html):
             assert client.get(f"/{name}").status_code == 200, name
