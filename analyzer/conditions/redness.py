@@ -4,9 +4,10 @@ Redness of a pixel is e = a* - 0.4 b* (CIELAB), smoothed over about 2 mm. Blood 
 balance, raise b* together with a*, and the second term takes that part out again. The person's own baseline is
 the 20 % quantile of e over the skin. The measurement, in CIELAB units, is
 
-    raw = rms(max(e - baseline - 1.5, 0)) + 0.3 max(baseline - 10, 0)
+    raw = max(rms over all skin, mean of the cheeks' rms) of max(e - baseline - 1.5, 0), plus 0.3 max(baseline - 10, 0)
 
-where the root mean square over the skin gives one red cheek more weight than a plain mean would.
+The root mean square gives one red cheek more weight than a plain mean would, and a flush of both cheeks, where a flush
+shows most, is not watered down by a pale forehead and chin.
 
 The first term is relative to the person: it does not change with complexion or with a colour cast that is the same all over.
 It is blind to a face that is red everywhere, where the least red skin is affected as well. The second term is for such
@@ -26,6 +27,7 @@ from analyzer.smoothing import Plane, blur_inside, halve, halve_mask
 from analyzer.values import Finding, Mask
 
 NAME = "redness"
+CHEEKS = ("left_cheek", "right_cheek")
 MELANIN_B_PER_A = 0.4  # share of b* taken off a*; chosen among 0, 0.3 .. 0.7 by rank on dermnet_facial
 BASELINE_QUANTILE = 20  # percent of the skin that is taken as the person's unaffected skin
 DEAD_ZONE = 1.5  # CIELAB units, ordinary mottling of skin and JPEG chroma
@@ -56,16 +58,19 @@ def measure(roi: Roi, *, gate: bool = True) -> Finding:
     baseline = float(np.percentile(index[skin], BASELINE_QUANTILE))
     excess = index - baseline
     absolute = ABSOLUTE_WEIGHT * max(baseline - ABSOLUTE_LIMIT, 0.0)
-    relative = np.maximum(excess - DEAD_ZONE, 0)
+    above = np.maximum(excess - DEAD_ZONE, 0)
+    regions = roi.per_region(skin, LEAST_REGION_PX, lambda mask: _rms(above, mask))
+    cheeks = [value for name in CHEEKS if (value := regions.get(name)) is not None]
+    relative = max(_rms(above, skin), float(np.mean(cheeks)) if cheeks else 0.0)
     affected = skin & (excess + absolute > AFFECTED)
     return calibration.measured(
         NAME,
-        _rms(relative, skin) + absolute,
-        regions=roi.per_region(skin, LEAST_REGION_PX, lambda mask: _rms(relative, mask) + absolute),
+        relative + absolute,
+        regions={name: None if value is None else value + absolute for name, value in regions.items()},
         area_fraction=float(affected.sum() / skin.sum()),
         evidence={
             "baseline": baseline,
-            "relative": _rms(relative, skin),
+            "relative": relative,
             "absolute": absolute,
             "red_hue_share": _red_hue_share(roi, skin),
         }

@@ -80,5 +80,13 @@ def test_a_close_up_is_measured_as_a_whole():
     assert set(redness.measure(skin.close_up_of(skin.face())).regions) == {"whole"}
 
 
+def test_a_flush_of_both_cheeks_counts_in_full() -> None:
+    finding = redness.measure(skin.roi_of(skin.add_redness(skin.face(), 12)))
+    cheeks = [finding.regions["left_cheek"], finding.regions["right_cheek"]]
+    assert finding.score is not None
+    assert finding.score >= min(cheeks) - 1e-6
+    assert finding.score > finding.regions["forehead"] + 0.1
+
+
 def _raw(lab):
     return redness.measure(skin.roi_of(lab)).evidence["raw"]
