@@ -86,7 +86,7 @@ def condition_entry(finding: Finding) -> shapes.Condition:
 
 
 def spot_count(finding: Finding) -> int | None:
-    """Counted spots: the condition's own count, else its listed lesions; None when nothing was measured."""
+    """Counted spots: the condition's own count, else its listed lesions, 0 for one without; None when not measured."""
     if finding.score is None:
         return None
     count = numbers.finite(finding.evidence.get("spots", finding.evidence.get("count")))

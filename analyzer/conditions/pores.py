@@ -7,6 +7,7 @@ curves alike in all directions (no lines, no stubble) and where it stands out of
 smallest look about 1 mm wide, so size is not measured, only number and contrast.
 
 The raw measurement is the summed contrast above the threshold per area, in percent of the local lightness per cm².
+The affected area is what is at least half as dark as the counted dot that it surrounds.
 """
 
 from __future__ import annotations
@@ -39,16 +40,19 @@ MAX_SCALE = 1.4  # working px per original px
 MAX_BLUR_PX = 2.2  # working px
 MAX_LESIONS = 60  # boxes in the report, strongest first
 BOX_PX = 6.0  # working px, side of a dot's box
+REACH_PX = 3  # working px to each side of a dot's darkest pixel: its area is sought there
+HALF_HEIGHT = 0.5  # of the dot's contrast: what is darker belongs to its area
 
 
 @dataclass(frozen=True)
 class Dots:
-    """Dots of one region: (N, 2) x, y in working px and (N,) contrast; area in cm² of face."""
+    """Dots of one region: (N, 2) x, y in working px and (N,) contrast; area of the region, and of the dots in it, in cm²."""
 
     places: NDArray[np.int64]
     contrast: Plane
     excess: Plane
     area_cm2: float
+    covered_cm2: float
 
     @property
     def raw(self) -> float:
@@ -81,7 +85,14 @@ def measure(roi: Roi, *, gate: bool = True) -> Finding:
     }
     raw = sum(dots.raw * dots.area_cm2 for dots in seen.values()) / area
     regions = {name: None if dots is None else dots.raw for name, dots in found.items()}
-    return calibration.measured(NAME, raw, regions=regions, lesions=_lesions(roi, seen), evidence=evidence)
+    return calibration.measured(
+        NAME,
+        raw,
+        regions=regions,
+        area_fraction=sum(dots.covered_cm2 for dots in seen.values()) / area,
+        lesions=_lesions(roi, seen),
+        evidence=evidence,
+    )
 
 
 def find_dots(roi: Roi) -> dict[str, Dots | None]:
@@ -102,12 +113,12 @@ def find_dots(roi: Roi) -> dict[str, Dots | None]:
     for name, region in regions.items():
         area = region[window] & inner
         noise = 1.4826 * float(np.median(finest[area])) if area.any() else 0.0
-        found[name] = region_dots(contrast, scale, peaks & area, noise, int(area.sum()), corner)
+        found[name] = region_dots(contrast, scale, peaks, noise, area, corner)
     return found
 
 
 def region_dots(
-    contrast: Plane, scale: NDArray[np.uint8], peaks: Mask, noise: float, area_px: int, corner: NDArray[np.int64]
+    contrast: Plane, scale: NDArray[np.uint8], peaks: Mask, noise: float, area: Mask, corner: NDArray[np.int64]
 ) -> Dots | None:
     """Dots of one region that stand out of its noise.
 
@@ -116,17 +127,36 @@ def region_dots(
         scale: index of the band that answers.
         peaks: where dots may be.
         noise: contrast in the finest band.
-        area_px: of the region.
+        area: the region's skin away from borders.
         corner: x, y of the window in working px.
     """
+    area_px = int(area.sum())
     if area_px < LEAST_PX:
         return None
-    rows, columns = np.nonzero(peaks)
+    rows, columns = np.nonzero(peaks & area)
     limit = np.maximum(LEAST_CONTRAST, OVER_NOISE * noise * np.array(NOISE_IN_BANDS, np.float32)[scale[rows, columns]])
     excess = contrast[rows, columns] - limit
     kept = excess > 0
-    places = np.stack([columns, rows], axis=1)[kept] + corner
-    return Dots(places, contrast[rows, columns][kept], excess[kept], area_px / PX_PER_CM2)
+    rows, columns = rows[kept], columns[kept]
+    covered = around_dots(contrast, rows, columns) & area
+    return Dots(
+        places=np.stack([columns, rows], axis=1) + corner,
+        contrast=contrast[rows, columns],
+        excess=excess[kept],
+        area_cm2=area_px / PX_PER_CM2,
+        covered_cm2=float(np.count_nonzero(covered)) / PX_PER_CM2,
+    )
+
+
+def around_dots(contrast: Plane, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> Mask:
+    """What is at least half as dark as a dot within reach of it; rows and columns are the dots' places."""
+    step_y, step_x = np.mgrid[-REACH_PX : REACH_PX + 1, -REACH_PX : REACH_PX + 1].reshape(2, 1, -1)
+    y = np.clip(rows[:, None] + step_y, 0, contrast.shape[0] - 1)
+    x = np.clip(columns[:, None] + step_x, 0, contrast.shape[1] - 1)
+    dark = contrast[y, x] >= HALF_HEIGHT * contrast[rows, columns][:, None]
+    around = np.zeros(contrast.shape, bool)
+    around[y[dark], x[dark]] = True
+    return around
 
 
 def strongest_darkness(relative: Plane) -> tuple[Plane, NDArray[np.uint8]]:

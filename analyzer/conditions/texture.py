@@ -10,11 +10,13 @@ varied the surface is without regard to contrast: smooth skin shows few patterns
 nearly all. The entropy of their histogram weighs the roughness.
 
 The raw measurement is the mean over regions of ``roughness * (1 + entropy - ENTROPY_TYPICAL)``, in percent of the
-local lightness.
+local lightness. The affected area is where the same value, with the roughness of a small window, exceeds the raw
+measurement at which the severity `low` begins.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 
@@ -25,7 +27,7 @@ from numpy.typing import NDArray
 from analyzer import calibration, geometry
 from analyzer.roi import Roi
 from analyzer.smoothing import FINEST_BAND, Plane, local_lightness
-from analyzer.values import Finding
+from analyzer.values import Finding, Mask
 
 NAME = "texture"
 REGIONS = ("forehead", "nose", "left_cheek", "right_cheek", "whole")
@@ -37,6 +39,8 @@ OUTLIER = 3.0  # robust standard deviations: beyond are moles, hair, wrinkles; c
 NOISE_IN_BAND = 0.147  # white noise of 512 px pictures: its contrast in the band over that in the finest band, computed
 LBP_RADIUS = 2.0  # px at WORK
 ENTROPY_TYPICAL = 2.0  # nats, of the 10 patterns' histogram; at most ln 10 = 2.3
+LEAST_WEIGHT = 0.01  # of the entropy: keeps the limit of rough places finite on surfaces without patterns
+LOCAL_PX = 9  # px at WORK, about 8 mm: side of the window of local roughness
 BORDER_PX = 9  # px at WORK taken off the skin mask at its borders
 LEAST_PX = 250  # px at WORK of a region that make it measurable
 MAX_SCALE = 2.2  # working px per original px
@@ -55,6 +59,11 @@ class Surface:
     def raw(self) -> float:
         return self.roughness * (1.0 + self.entropy - ENTROPY_TYPICAL)
 
+    def energy_at(self, raw: float) -> float:
+        """Mean square of the band, noise included, that gives a raw measurement here."""
+        weight = max(1.0 + self.entropy - ENTROPY_TYPICAL, LEAST_WEIGHT)
+        return (raw / (100 * weight)) ** 2 + (NOISE_IN_BAND * self.noise / 100) ** 2
+
 
 def measure(roi: Roi, *, gate: bool = True) -> Finding:
     """Roughness of the skin.
@@ -68,7 +77,7 @@ def measure(roi: Roi, *, gate: bool = True) -> Finding:
         return calibration.not_measured(NAME, "too_small", "The face is too small in the picture for texture to show.")
     if gate and blur_px > MAX_BLUR_PX:
         return calibration.not_measured(NAME, "too_blurred", "The picture is too blurred for texture to show.")
-    surfaces = assess_regions(roi)
+    surfaces, affected = assess_regions(roi)
     seen = [surface for surface in surfaces.values() if surface is not None]
     if not seen:
         return calibration.not_measured(NAME, "too_few_pixels", "Too little bare skin shows.")
@@ -79,11 +88,17 @@ def measure(roi: Roi, *, gate: bool = True) -> Finding:
         "pattern_entropy": float(np.mean([surface.entropy for surface in seen])),
         "blur_px": blur_px,
     }
-    return calibration.measured(NAME, float(np.mean([s.raw for s in seen])), regions=regions, evidence=evidence)
+    return calibration.measured(
+        NAME,
+        float(np.mean([surface.raw for surface in seen])),
+        regions=regions,
+        area_fraction=affected,
+        evidence=evidence,
+    )
 
 
-def assess_regions(roi: Roi) -> dict[str, Surface | None]:
-    """Region → its surface, None where too little skin shows."""
+def assess_regions(roi: Roi) -> tuple[dict[str, Surface | None], float]:
+    """Region → its surface, None where too little skin shows; and the share of all their skin that is rough, 0..1."""
     regions = {name: roi.regions[name] for name in REGIONS if name in roi.regions}
     window = geometry.window(np.any(list(regions.values()), axis=0), 4 * MEAN_STEP, 2 * MEAN_STEP)
     skin, lightness = roi.skin[window][::2, ::2], np.ascontiguousarray(roi.lab[..., 0][window])
@@ -92,30 +107,48 @@ def assess_regions(roi: Roi) -> dict[str, Surface | None]:
     relative = np.where(skin, half / mean, np.float32(1.0))
     finest = cv2.filter2D(lightness, cv2.CV_32F, FINEST_BAND)[::2, ::2] / mean
     fine, coarse = (cv2.GaussianBlur(relative, (0, 0), sigma) for sigma in BAND_SIGMAS)
-    patterns = uniform_patterns(fine, LBP_RADIUS)
+    band, patterns = fine - coarse, uniform_patterns(fine, LBP_RADIUS)
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (BORDER_PX, BORDER_PX))
     inner = cv2.erode(skin.astype(np.uint8), disc).astype(bool)
-    surfaces: dict[str, Surface | None] = {}
-    for name, region in regions.items():
-        area = region[window][::2, ::2] & inner
-        enough = int(area.sum()) >= LEAST_PX
-        surfaces[name] = assess_surface((fine - coarse)[area], finest[area], patterns[area]) if enough else None
-    return surfaces
+    areas = {name: region[window][::2, ::2] & inner for name, region in regions.items()}
+    seen = {name: area for name, area in areas.items() if int(area.sum()) >= LEAST_PX}
+    energy = {name: clipped_energy(band[area]) for name, area in seen.items()}
+    surfaces = {name: assess_surface(energy[name], finest[area], patterns[area]) for name, area in seen.items()}
+    return {name: surfaces.get(name) for name in areas}, rough_share(surfaces, energy, seen)
 
 
-def assess_surface(band: Plane, finest: Plane, patterns: NDArray[np.uint8]) -> Surface:
+def rough_share(surfaces: Mapping[str, Surface], energy: Mapping[str, Plane], areas: Mapping[str, Mask]) -> float:
+    """Share of the skin in `areas` where the roughness of the window around is at least `low`, 0..1; 0 for no skin."""
+    if not areas:
+        return 0.0
+    limit = raw_where_low_begins()
+    excess = np.zeros(next(iter(areas.values())).shape, np.float32)
+    for name, area in areas.items():
+        excess[area] = energy[name] - surfaces[name].energy_at(limit)
+    rough = cv2.blur(excess, (LOCAL_PX, LOCAL_PX)) > 0
+    return sum(np.count_nonzero(rough & area) for area in areas.values()) / sum(map(len, energy.values()))
+
+
+def raw_where_low_begins() -> float:
+    """Raw measurement at which the severity becomes `low`: the score's limit followed back through the anchors."""
+    formula = calibration.formulas()[NAME]
+    raws, scores = zip(*formula.anchors, strict=True)
+    return float(np.interp(formula.severity_limits[1], scores, raws))
+
+
+def assess_surface(energy: Plane, finest: Plane, patterns: NDArray[np.uint8]) -> Surface:
     """Roughness of one region's pixels, noise taken off in quadrature."""
     noise = 1.4826 * float(np.median(np.abs(finest)))
-    variance = clipped_deviation(band) ** 2 - (NOISE_IN_BAND * noise) ** 2
+    variance = float(np.sqrt(np.mean(energy))) ** 2 - (NOISE_IN_BAND * noise) ** 2
     share = np.bincount(patterns, minlength=10) / len(patterns)
     entropy = -float((share * np.log(np.maximum(share, 1e-12))).sum())
     return Surface(100 * float(np.sqrt(max(variance, 0.0))), 100 * noise, entropy)
 
 
-def clipped_deviation(values: Plane) -> float:
-    """Root mean square of values clipped at `OUTLIER` robust standard deviations; 0 for constant values."""
+def clipped_energy(values: Plane) -> Plane:
+    """Squares of values clipped at `OUTLIER` robust standard deviations."""
     limit = OUTLIER * 1.4826 * float(np.median(np.abs(values)))
-    return float(np.sqrt(np.mean(np.square(np.clip(values, -limit, limit)))))
+    return np.square(np.clip(values, -limit, limit))
 
 
 def uniform_patterns(plane: Plane, radius: float) -> NDArray[np.uint8]:

@@ -10,6 +10,7 @@ the prominence of the deepest valley of the lightness profile: how far it lies b
 its two sides, as a share of the cheek's L*.
 
 The raw measurement is ``deficit + BLUE_WEIGHT * blue_shift + PUFF_WEIGHT * puffiness`` (share of the cheek's L*).
+The affected area is the share of both crescents that is darker than the cheek by more than `DARK_DEFICIT`.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ CRESCENT_PX = (10.0, 36.0)  # working px below the lower lid where the crescent 
 CHEEK_PX = (42.0, 85.0)  # working px below the lower lid: the cheek that it is compared with
 CHEEK_HALF_WIDTH = 0.6  # of the eye's width
 DARK_PERCENTILE = 25.0  # of the crescent's lightness
+DARK_DEFICIT = 0.25  # of the cheek's L*: what is darker than the cheek by more belongs to the affected area
 PROFILE_PX = (8, 66)  # working px below the lower lid, walked over for the profile
 PROFILE_HALF_WIDTH = 0.3  # of the eye's width
 PROFILE_SIGMA = 2.0  # px
@@ -55,6 +57,8 @@ class Eye:
     red_shift: float  # a* of the crescent less a* of the cheek
     blue_shift: float  # b* of the cheek less b* of the crescent
     puffiness: float
+    dark_px: int  # of the crescent: darker than the cheek by more than `DARK_DEFICIT`
+    area_px: int  # of the crescent
 
     @property
     def raw(self) -> float:
@@ -79,7 +83,9 @@ def measure(roi: Roi, *, gate: bool = True) -> Finding:
         return calibration.not_measured(NAME, "too_few_pixels", "Too little bare skin shows below the eyes.")
     worst = max(seen.values(), key=lambda eye: eye.raw)
     regions = {f"{side}_under_eye": None if eye is None else eye.raw for side, eye in eyes.items()}
-    return calibration.measured(NAME, worst.raw, regions=regions, evidence=_evidence(worst, seen))
+    dark_share = sum(eye.dark_px for eye in seen.values()) / sum(eye.area_px for eye in seen.values())
+    evidence = _evidence(worst, seen)
+    return calibration.measured(NAME, worst.raw, regions=regions, area_fraction=dark_share, evidence=evidence)
 
 
 def assess_eyes(roi: Roi) -> dict[str, Eye | None]:
@@ -111,7 +117,8 @@ def assess_eye(roi: Roi, eye: Points, slope: NDArray[np.floating]) -> Eye | None
         return None
     shift = np.median(lab, axis=0) - cheek_lab
     puffiness = valley_prominence(profile(roi.lab[..., 0], eye)) / float(cheek_lab[0])
-    return Eye(deficit, float(shift[1]), float(-shift[2]), puffiness)
+    dark_px = int(np.count_nonzero(lab[:, 0] < cheek_lab[0] * (1 - DARK_DEFICIT) - shading))
+    return Eye(deficit, float(shift[1]), float(-shift[2]), puffiness, dark_px, len(lab))
 
 
 def crescent(eye: Points) -> Points:

@@ -7,7 +7,7 @@ filters, with the direction given by anatomy instead of by the eigenvectors). Wh
 each zone.
 
 The raw measurement is the zones' weighted mean of "line contrast over that of a visibly wrinkled face" (1 = such a
-face).
+face). The affected area is the share of the zones' pixels that lie on ridges stronger than `RIDGE`.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ TYPICAL_BLUR = 0.8  # px at WORK: blur of a sharp picture, to which the contrast
 MEAN_SIGMA = 8.0  # px at WORK: local mean lightness
 MEAN_STEP = 4  # px at WORK per sample of the local mean
 FLOOR = 0.0015  # line contrast below which it is noise
+RIDGE = 4 * FLOOR  # line contrast from which a pixel belongs to the affected area: a ridge that is surely no noise
 CAP = 0.06  # line contrast above which it is no fold but a strand of hair or a rim of glasses
 DARK_SHARE = 0.72  # of the local mean lightness; thin and darker is hair
 BORDER_PX = 5  # px at WORK taken off the skin mask at its borders
@@ -67,6 +68,15 @@ class Zone:
     across: tuple[Plane | float, Plane | float]
 
 
+@dataclass(frozen=True)
+class Lines:
+    """Lines of one zone: mean contrast above the floor (share of the local lightness), and px at WORK."""
+
+    contrast: float
+    ridge_px: int
+    area_px: int
+
+
 def measure(roi: Roi, *, gate: bool = True) -> Finding:
     """Wrinkles of one face.
 
@@ -81,28 +91,34 @@ def measure(roi: Roi, *, gate: bool = True) -> Finding:
         )
     if gate and blur_px > MAX_BLUR_PX:
         return calibration.not_measured(NAME, "too_blurred", "The picture is too blurred for fine lines to show.")
-    contrast = zone_contrast(roi, blur_correction(blur_px))
-    weights = {name: ZONES[name][1] for name, value in contrast.items() if value is not None}
-    if not weights:
+    lines = zone_lines(roi, blur_correction(blur_px))
+    seen = {name: found for name, found in lines.items() if found is not None}
+    if not seen:
         return calibration.not_measured(NAME, "too_few_pixels", "Too little bare skin shows where wrinkles form.")
-    relative = {name: None if value is None else value / ZONES[name][0] for name, value in contrast.items()}
-    raw = sum((relative[name] or 0.0) * weight for name, weight in weights.items()) / sum(weights.values())
-    evidence = {f"line_contrast_{name}": 100 * value for name, value in contrast.items() if value is not None}
-    return calibration.measured(NAME, raw, regions=relative, evidence={**evidence, "blur_px": blur_px})
+    relative = {name: found.contrast / ZONES[name][0] for name, found in seen.items()}
+    weights = {name: ZONES[name][1] for name in seen}
+    evidence = {f"line_contrast_{name}": 100 * found.contrast for name, found in seen.items()}
+    return calibration.measured(
+        NAME,
+        sum(relative[name] * weight for name, weight in weights.items()) / sum(weights.values()),
+        regions={name: relative.get(name) for name in lines},
+        area_fraction=sum(found.ridge_px for found in seen.values()) / sum(found.area_px for found in seen.values()),
+        evidence={**evidence, "blur_px": blur_px},
+    )
 
 
-def zone_contrast(roi: Roi, correction: float) -> dict[str, float | None]:
-    """Zone → mean line contrast above the floor (share of the local lightness), None where too little skin shows."""
+def zone_lines(roi: Roi, correction: float) -> dict[str, Lines | None]:
+    """Zone → its lines, None where too little skin shows; contrasts are raised by the factor `correction`."""
     mask = roi.skin[::2, ::2]
     lightness = relative_lightness(halve(roi.lab[..., 0]), mask)
     hessian = second_derivatives(lightness, RIDGE_SIGMA)
     usable = bare_skin(lightness, mask)
-    contrast: dict[str, float | None] = {}
+    lines: dict[str, Lines | None] = {}
     for name, zone in zones(roi).items():
         inside = zone.mask & usable[zone.window]
         enough = int(inside.sum()) >= LEAST_PX
-        contrast[name] = mean_line_contrast(hessian, zone, inside, correction) if enough else None
-    return contrast
+        lines[name] = lines_inside(hessian, zone, inside, correction) if enough else None
+    return lines
 
 
 def relative_lightness(lightness: Plane, mask: Mask) -> Plane:
@@ -131,11 +147,16 @@ def gaussian_derivative(sigma: float, order: int) -> NDArray[np.float32]:
     return (bend - bend.mean()).astype(np.float32)
 
 
-def mean_line_contrast(hessian: tuple[Plane, Plane, Plane], zone: Zone, inside: Mask, correction: float) -> float:
-    """Mean over `inside` of the line contrast above the floor."""
+def lines_inside(hessian: tuple[Plane, Plane, Plane], zone: Zone, inside: Mask, correction: float) -> Lines:
+    """Lines of the part `inside` of a zone."""
     values = tuple(plane[zone.window][inside] for plane in hessian)
     across = tuple(part[inside] if isinstance(part, np.ndarray) else part for part in zone.across)
-    return float(np.clip(line_contrast(values, across) * correction - FLOOR, 0.0, CAP).mean())
+    contrast = line_contrast(values, across) * correction
+    return Lines(
+        contrast=float(np.clip(contrast - FLOOR, 0.0, CAP).mean()),
+        ridge_px=int(np.count_nonzero(contrast > RIDGE)),
+        area_px=len(contrast),
+    )
 
 
 def line_contrast(hessian: Sequence[Plane], across: Sequence[Plane | float]) -> Plane:

@@ -100,7 +100,7 @@ def finding(name: str, score: float | None, severity: Severity, **more: Any) -> 
         confidence=0.81 if measured else 0.0,
         formula=f"{name}-1",
         reason=None if measured else "too_blurred: The photo is too blurred.",
-        **more,
+        **({"area_fraction": 0.02 if measured else None} | more),
     )
 
 

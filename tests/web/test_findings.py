@@ -1,11 +1,14 @@
-"""How many spots an answer says were counted."""
+"""How many spots an answer says were counted, and how much of the skin it says is affected."""
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from analyzer import calibration
+from analyzer.conditions import CONDITIONS
 from analyzer.values import Box, Lesion
+from tests.analyzer import generated_skin as skin
 from web import findings
 
 LISTED = tuple(Lesion(Box(10.0 * number, 10, 4, 4), 1.0) for number in range(3))
@@ -17,7 +20,7 @@ LISTED = tuple(Lesion(Box(10.0 * number, 10, 4, 4), 1.0) for number in range(3))
         ("acne", {"spots": 7.0}, 7),
         ("dark_spots", {"count": 84.0}, 84),
         ("pores", {"count": 210.0}, 210),
-        ("texture", {}, 3),
+        ("dark_spots", {}, 3),
     ],
 )
 def test_all_counted_spots_are_told_though_only_the_strongest_are_listed(
@@ -28,5 +31,23 @@ def test_all_counted_spots_are_told_though_only_the_strongest_are_listed(
     assert findings.condition_entry(finding).spot_count == count
 
 
-def test_what_was_not_measured_counts_nothing() -> None:
-    assert findings.spot_count(calibration.not_measured("acne", "too_small", "Too small.")) is None
+@pytest.mark.parametrize("condition", CONDITIONS)
+def test_area_and_spots_of_what_was_measured_are_numbers(condition: str) -> None:
+    entry = findings.condition_entry(CONDITIONS[condition](skin.roi_of(skin.face())))
+    assert 0 <= entry.percentage <= 1
+    assert entry.spot_count >= 0
+    assert entry.reason is None
+
+
+@pytest.mark.parametrize("condition", ["redness", "texture", "wrinkles", "pigmentation", "under_eye"])
+def test_conditions_without_spots_count_none_of_them(condition: str) -> None:
+    finding = CONDITIONS[condition](skin.roi_of(skin.add_pores(skin.face(), skin.spread(40))))
+    assert findings.condition_entry(finding).spot_count == 0
+
+
+@pytest.mark.parametrize("condition", CONDITIONS)
+def test_what_was_not_measured_has_no_area_counts_nothing_and_says_why(condition: str) -> None:
+    hidden = skin.roi_of(skin.face(), mask=np.zeros((512, 512), bool))
+    entry = findings.condition_entry(CONDITIONS[condition](hidden))
+    assert (entry.score, entry.percentage, entry.spot_count) == (None, None, None)
+    assert entry.reason.startswith("too_few_pixels")

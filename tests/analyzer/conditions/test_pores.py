@@ -27,6 +27,15 @@ def with_pores(tone: str, count: int, *, deficit: float = 0.12) -> skin.Lab:
     return skin.add_pores(lab, skin.spread(count, *PLACES, apart_px=9), deficit=deficit) if count else lab
 
 
+def covered(tone: str, count: int, *, diameter_mm: float = 0.7) -> float:
+    """Area share of pores that lie anywhere between the pixels."""
+    centres = skin.spread(count, *PLACES, apart_px=9)
+    centres += np.random.default_rng(4).uniform(-0.5, 0.5, centres.shape).astype(np.float32)
+    share = measured(skin.add_pores(skin.face(tone, noise=0.15), centres, diameter_mm=diameter_mm)).area_fraction
+    assert share is not None
+    return share
+
+
 @pytest.mark.parametrize("tone", TONES)
 def test_more_pores_score_higher(tone: str) -> None:
     scores = [measured(with_pores(tone, count)).score for count in (0, 20, 60, 120)]
@@ -40,6 +49,33 @@ def test_deeper_pores_score_higher(tone: str) -> None:
 
 
 @pytest.mark.parametrize("tone", TONES)
+def test_more_pores_cover_more_skin(tone: str) -> None:
+    shares = [covered(tone, count) for count in (0, 20, 60, 120)]
+    assert shares[0] < 0.001
+    assert np.all(np.diff(shares) > 0.001)
+
+
+def test_wider_pores_cover_more_skin() -> None:
+    assert np.all(np.diff([covered("medium", 60, diameter_mm=mm) for mm in (0.7, 1.2, 1.7)]) > 0.001)
+
+
+def test_covered_share_is_about_that_of_the_discs() -> None:
+    finding = pores.find_dots(skin.roi_of(skin.face(noise=0.15)))
+    skin_cm2 = sum(dots.area_cm2 for dots in finding.values())
+    assert covered("medium", 100, diameter_mm=1.0) == pytest.approx(100 * np.pi / 4 * 0.01 / skin_cm2, rel=0.35)
+
+
+def test_area_of_a_dot_is_what_is_half_as_dark() -> None:
+    y, x = np.mgrid[0:40, 0:40].astype(np.float32)
+    bump = np.exp(-((x - 20) ** 2 + (y - 12) ** 2) / (2 * 1.5**2)).astype(np.float32)
+    around = pores.around_dots(bump, np.array([12]), np.array([20]))
+    assert np.array_equal(around, bump >= 0.5)
+    corner = pores.around_dots(np.roll(bump, (-12, -20), (0, 1)), np.array([0]), np.array([0]))
+    assert corner[:4, :4].sum() == corner.sum() > 0
+    assert not pores.around_dots(bump, np.array([], int), np.array([], int)).any()
+
+
+@pytest.mark.parametrize("tone", TONES)
 def test_count_is_that_of_the_pores(tone: str) -> None:
     assert measured(with_pores(tone, 60)).evidence["count"] == pytest.approx(60, abs=8)
 
@@ -48,6 +84,7 @@ def test_count_is_that_of_the_pores(tone: str) -> None:
 def test_uniform_patch_has_none(tone: str) -> None:
     finding = pores.measure(skin.roi_of(skin.plain(tone)), gate=False)
     assert finding.score == 0.0
+    assert finding.area_fraction == 0.0
     assert finding.evidence["count"] == 0
     assert finding.evidence["mean_contrast_percent"] == 0
 

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
+from analyzer import calibration
 from analyzer.conditions import texture
 from analyzer.values import Finding
 from tests.analyzer import generated_skin as skin
@@ -36,9 +37,36 @@ def test_same_relative_roughness_counts_alike_on_all_tones() -> None:
 
 
 @pytest.mark.parametrize("tone", TONES)
+def test_rougher_skin_is_rough_on_a_larger_area(tone: str) -> None:
+    shares = [measured(rough(tone, share)).area_fraction for share in (0.0, 0.02, 0.04, 0.08)]
+    assert shares[0] < 0.02
+    assert np.all(np.diff(shares) >= 0)
+    assert shares[-1] > 0.9
+
+
+def test_one_rough_cheek_is_its_share_of_the_skin() -> None:
+    lab, bumpy = skin.face(noise=0.2), rough("medium", 0.1)
+    cheek = skin.region_mask("left_cheek")
+    lab[cheek] = bumpy[cheek]
+    others = [name for name in texture.REGIONS if name != "whole"]
+    share = cheek.sum() / sum(skin.region_mask(name).sum() for name in others)
+    assert measured(lab).area_fraction == pytest.approx(share, abs=0.08)
+
+
+def test_area_begins_where_the_severity_low_does() -> None:
+    raw = texture.raw_where_low_begins()
+    formula = calibration.formulas()["texture"]
+    assert formula.score(raw) == pytest.approx(formula.severity_limits[1])
+    surface = texture.Surface(roughness=raw, noise=3.0, entropy=texture.ENTROPY_TYPICAL)
+    noise = texture.NOISE_IN_BAND * 3.0
+    assert surface.energy_at(surface.raw) == pytest.approx((raw**2 + noise**2) / 1e4)
+
+
+@pytest.mark.parametrize("tone", TONES)
 def test_uniform_patch_scores_zero(tone: str) -> None:
     finding = texture.measure(skin.roi_of(skin.plain(tone)), gate=False)
     assert finding.score == 0.0
+    assert finding.area_fraction == 0.0
     assert finding.evidence["roughness_percent"] == pytest.approx(0.0, abs=1e-3)
 
 

@@ -40,6 +40,24 @@ def test_darker_crescents_score_higher(tone: str) -> None:
     assert np.all(np.diff(raws) > 0.04)
 
 
+@pytest.mark.parametrize("tone", TONES)
+def test_darker_crescents_are_dark_on_a_larger_area(tone: str) -> None:
+    shares = [
+        measured(skin.add_under_eye_darkening(skin.face(tone), deficit)).area_fraction
+        for deficit in (0.0, 0.1, 0.3, 0.45)
+    ]
+    assert shares[:2] == pytest.approx([0.0, 0.0], abs=0.01)
+    assert shares[1] + 0.3 < shares[2] < shares[3] <= 1.0
+
+
+def test_one_dark_crescent_is_half_of_the_area() -> None:
+    both, left = (
+        measured(skin.add_under_eye_darkening(skin.face(), 0.4, sides=sides)).area_fraction
+        for sides in (["left", "right"], ["left"])
+    )
+    assert left == pytest.approx(both / 2, abs=0.03)
+
+
 def test_same_relative_darkness_counts_alike_on_all_tones() -> None:
     raws = [measured(skin.add_under_eye_darkening(skin.face(tone), 0.25)).evidence["raw"] for tone in TONES]
     assert max(raws) - min(raws) < 0.06

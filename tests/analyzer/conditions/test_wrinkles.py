@@ -51,6 +51,24 @@ def test_more_lines_score_higher(tone: str) -> None:
 
 
 @pytest.mark.parametrize("tone", TONES)
+def test_more_lines_take_more_of_the_zones(tone: str) -> None:
+    bare = skin.face(tone, noise=0.2)
+    shares = [
+        measured(skin.add_lines(bare, forehead_lines(count)) if count else bare).area_fraction for count in (0, 1, 3, 5)
+    ]
+    assert shares[0] < 0.01
+    assert np.all(np.diff(shares) > 0.005)
+    assert shares[-1] < 0.4
+
+
+def test_ridges_of_the_area_are_far_above_the_floor() -> None:
+    assert wrinkles.FLOOR < wrinkles.RIDGE < wrinkles.CAP
+    faint = skin.add_lines(skin.face(noise=0.0), forehead_lines(3), depth=0.015)
+    deep = skin.add_lines(skin.face(noise=0.0), forehead_lines(3), depth=0.15)
+    assert measured(faint).area_fraction < 0.1 * measured(deep).area_fraction
+
+
+@pytest.mark.parametrize("tone", TONES)
 def test_deeper_lines_score_higher(tone: str) -> None:
     raws = [
         measured(skin.add_lines(skin.face(tone), forehead_lines(3), depth=depth)).evidence["raw"]
@@ -66,7 +84,8 @@ def test_lines_count_alike_on_all_tones() -> None:
 
 @pytest.mark.parametrize("tone", TONES)
 def test_uniform_patch_scores_zero(tone: str) -> None:
-    assert wrinkles.measure(skin.roi_of(skin.plain(tone)), gate=False).score == 0.0
+    plain = wrinkles.measure(skin.roi_of(skin.plain(tone)), gate=False)
+    assert (plain.score, plain.area_fraction) == (0.0, 0.0)
     assert measured(skin.face(tone, noise=0.0)).score < 0.02
 
 
