@@ -1,4 +1,4 @@
-"""The analysis at a terminal: python -m analyzer PHOTO [--json] [--overlay OUT.png]."""
+"""The analysis at a terminal: python -m analyzer PHOTO [--json] [--overlay OUT.png|.jpg|.webp]."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from analyzer.ensemble import Ensemble
 from analyzer.errors import AnalyzerError, BadPhoto
 from analyzer.pipeline import analyze_photo
 from analyzer.values import Face, Finding, Report
+from analyzer.wording import count_spots
 
 ANALYSED, FAILED, REFUSED, BAD_PHOTO = 0, 1, 2, 3
 EXITS = """\
@@ -44,6 +45,7 @@ PLAIN_FIELDS = (
     "recommendations",
     "timings_ms",
 )
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")  # what an overlay is written as
 BAR_WIDTH = 20  # characters for a score of 1
 
 
@@ -52,9 +54,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         report = analyze_photo(options.photo.read_bytes(), Ensemble())
-        print(json.dumps(_plain(report), indent=2, allow_nan=False) if options.json else "\n".join(_lines(report)))
         if options.overlay is not None:
             _save_overlay(report, options.overlay)
+        text = json.dumps(_plain(report), indent=2, allow_nan=False) if options.json else "\n".join(_lines(report))
+        print(text, flush=True)
     except BrokenPipeError:  # the reader, such as head, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
@@ -76,9 +79,22 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("photo", type=Path, metavar="PHOTO", help="picture file with one face, looking at the camera")
     parser.add_argument("--json", action="store_true", help="print the whole report as JSON instead of a table")
     parser.add_argument(
-        "--overlay", type=Path, metavar="OUT.png", help="also draw face, skin mask, regions and spots into this file"
+        "--overlay",
+        type=_picture_path,
+        metavar="OUT.png",
+        help=f"also draw face, skin mask, regions and spots into this file ({', '.join(PICTURE_SUFFIXES)})",
     )
     return parser
+
+
+def _picture_path(text: str) -> Path:
+    """A path that a picture can be written to; known before the work begins."""
+    path = Path(text)
+    if path.suffix.lower() not in PICTURE_SUFFIXES:
+        raise argparse.ArgumentTypeError(f"{text} must end in one of {', '.join(PICTURE_SUFFIXES)}")
+    if not path.parent.is_dir():
+        raise argparse.ArgumentTypeError(f"the folder of {text} does not exist")
+    return path
 
 
 class _Parser(argparse.ArgumentParser):
@@ -121,7 +137,7 @@ def _row(finding: Finding) -> str:
         return f"{finding.name:<13} not measured: {finding.reason}"
     low, high = finding.interval
     bar = "#" * round(BAR_WIDTH * finding.score)
-    spots = f"{len(finding.lesions)} spots" if finding.lesions else ""
+    spots = count_spots(len(finding.lesions)) if finding.detected and finding.lesions else ""
     return (
         f"{finding.name:<13} {finding.score:.2f} {bar:<{BAR_WIDTH}} {f'{low:.2f} to {high:.2f}':<14} "
         f"{finding.severity:<9} {f'{finding.confidence:.0%}':<8} {spots}"
@@ -161,10 +177,10 @@ def _plain_value(value: Any) -> Any:
 
 
 def _save_overlay(report: Report, path: Path) -> None:
-    encoded, png = cv2.imencode(".png", overlay.draw(report)[..., ::-1])
+    encoded, picture = cv2.imencode(path.suffix.lower(), overlay.draw(report)[..., ::-1])
     if not encoded:
         raise OSError(f"the overlay cannot be encoded for {path}")
-    path.write_bytes(png.tobytes())
+    path.write_bytes(picture.tobytes())
 
 
 def _fail(message: str, status: int) -> int:

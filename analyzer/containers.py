@@ -121,7 +121,7 @@ def _refusal(data: bytes) -> BadPhoto:
         return truncated_photo()
     for pattern, name in _REFUSED:
         if pattern.match(data):
-            return UnsupportedType(f"This is a {name} file, which is not taken.", f"Send a {_TAKEN} photo.")
+            return UnsupportedType(f"Files of this kind ({name}) are not taken.", f"Send a {_TAKEN} photo.")
     return BadPhoto("This file is not a picture of a known type.", f"Send a {_TAKEN} photo.")
 
 

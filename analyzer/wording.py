@@ -26,6 +26,23 @@ DEGREES: Mapping[Severity, str] = {
     Severity.HIGH: "strongly noticeable",
 }
 
+# Where something is seen. Left and right are those of the picture: the person's own right is on its left.
+PLACES: Mapping[str, str] = {
+    "forehead": "on the forehead",
+    "nose": "on the nose",
+    "chin": "on the chin",
+    "perioral": "around the mouth",
+    "left_cheek": "on the cheek at the left of the picture",
+    "right_cheek": "on the cheek at the right of the picture",
+    "left_under_eye": "under the eye at the left of the picture",
+    "right_under_eye": "under the eye at the right of the picture",
+    "left_crows_feet": "in the crow's feet at the left of the picture",
+    "right_crows_feet": "in the crow's feet at the right of the picture",
+    "left_nasolabial": "along the smile line (nasolabial) at the left of the picture",
+    "right_nasolabial": "along the smile line (nasolabial) at the right of the picture",
+    "whole": "all over the picture",
+}
+
 
 @dataclass(frozen=True)
 class Advice:
@@ -37,6 +54,9 @@ class Advice:
     professional: str
     professional_from: Severity
 
+
+SUNSCREEN = "Use a broad-spectrum sunscreen of SPF 30 or more every day, also on cloudy days."
+TONE_PRODUCTS = "Products with vitamin C, niacinamide or azelaic acid."
 
 ADVICE: Mapping[str, Advice] = {
     "acne": Advice(
@@ -54,15 +74,15 @@ ADVICE: Mapping[str, Advice] = {
         Severity.MODERATE,
     ),
     "dark_spots": Advice(
-        ("Use a broad-spectrum sunscreen of SPF 30 or more every day; without it spots darken again.",),
+        (SUNSCREEN,),
         ("Stay out of the midday sun and do not scratch spots.",),
-        ("Products with vitamin C, niacinamide or azelaic acid.",),
+        (TONE_PRODUCTS,),
         "Show a doctor any spot that is new, grows, bleeds, itches or has several colours or an uneven edge.",
         Severity.LOW,
     ),
     "texture": Advice(
         ("Cleanse gently and moisturise while the skin is still damp.",),
-        ("Sleep enough and do not smoke; both show in the skin's surface.",),
+        ("Wash with lukewarm water and pat the skin dry instead of rubbing it.",),
         ("A mild exfoliant with lactic or glycolic acid once or twice a week; a moisturiser with ceramides.",),
         "If roughness or scars trouble you, a dermatologist can explain treatments.",
         Severity.HIGH,
@@ -75,7 +95,7 @@ ADVICE: Mapping[str, Advice] = {
         Severity.HIGH,
     ),
     "wrinkles": Advice(
-        ("Use a broad-spectrum sunscreen of SPF 30 or more every day.",),
+        (SUNSCREEN,),
         ("Do not smoke, and wear sunglasses in bright light.",),
         (
             "A retinol product in the evening, started slowly (not during pregnancy); a moisturiser with hyaluronic acid.",
@@ -84,9 +104,9 @@ ADVICE: Mapping[str, Advice] = {
         Severity.HIGH,
     ),
     "pigmentation": Advice(
-        ("Use a broad-spectrum sunscreen of SPF 30 or more every day, also on cloudy days.",),
+        (SUNSCREEN,),
         ("Wear a hat in the sun; heat and light deepen uneven tone.",),
-        ("Products with niacinamide, azelaic acid or vitamin C.",),
+        (TONE_PRODUCTS,),
         "If patches spread or appeared during pregnancy or with a new medicine, ask a doctor.",
         Severity.MODERATE,
     ),
@@ -114,6 +134,11 @@ DISCLAIMER = (
     "This is a cosmetic estimate from one photo, not a medical examination. It can miss or overstate things. "
     "For anything that worries you, see a doctor."
 )
+
+
+def count_spots(count: int) -> str:
+    """``1 spot``, ``2 spots``."""
+    return f"{count} {'spot' if count == 1 else 'spots'}"
 
 
 def describe(name: str, severity: Severity) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from analyzer.values import Check, Finding, Severity
-from analyzer.wording import DEGREES, TITLES
+from analyzer.wording import DEGREES, PLACES, TITLES, count_spots
 
 SERVICE = "shine-backend-hare-run-v6"
 TEXTURE: Mapping[Severity, str] = {
@@ -48,9 +48,9 @@ def describe(finding: Finding, spots: int | None) -> str:
     if finding.score is None:
         _, _, sentence = (finding.reason or "").partition(": ")
         return f"{title}: could not be measured. {sentence}".strip()
-    count = f" ({spots} {'spot' if spots == 1 else 'spots'})" if spots and finding.detected else ""
-    place = location(finding)
-    where = f", mostly on the {place.replace('_', ' ')}" if finding.detected and place != "face" else ""
+    count = f" ({count_spots(spots)})" if spots and finding.detected else ""
+    place = PLACES.get(location(finding))
+    where = f", mostly {place}" if place and finding.detected else ""
     return f"{title}: {DEGREES[finding.severity]}{count}{where}."
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -10,8 +13,12 @@ import numpy as np
 import pytest
 from skimage import data as samples
 
-from analyzer.__main__ import ANALYSED, BAD_PHOTO, FAILED, REFUSED, main
+from analyzer import calibration
+from analyzer.__main__ import ANALYSED, BAD_PHOTO, FAILED, REFUSED, _row, main
 from analyzer.conditions import CONDITIONS
+from analyzer.values import Box, Lesion
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -83,9 +90,54 @@ def test_file_that_cannot_be_read(name: str, tmp_path: Path, capsys: pytest.Capt
     assert len(capsys.readouterr().err.splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    ("suffix", "start"),
+    [(".png", b"\x89PNG"), (".jpg", b"\xff\xd8\xff"), (".JPEG", b"\xff\xd8\xff"), (".webp", b"RIFF")],
+)
+def test_overlay_is_written_in_the_format_of_its_name(wall: Path, tmp_path: Path, suffix: str, start: bytes) -> None:
+    target = tmp_path / f"seen{suffix}"
+    assert main([str(wall), "--overlay", str(target)]) == REFUSED
+    assert target.read_bytes().startswith(start)
+
+
+@pytest.mark.parametrize("name", ["seen.tiff", "seen", "seen.txt", "absent/seen.png"])
+def test_overlay_that_could_not_be_written_is_refused_before_any_work(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as left:
+        main([str(tmp_path / "no-photo.jpg"), "--overlay", str(tmp_path / name)])
+    assert left.value.code == FAILED
+    error = capsys.readouterr().err
+    assert Path(name).name in error
+    assert "no-photo.jpg" not in error
+
+
 def test_overlay_that_cannot_be_written(wall: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([str(wall), "--overlay", str(tmp_path / "absent" / "seen.png")]) == FAILED
-    assert "seen.png" in capsys.readouterr().err
+    taken = tmp_path / "folder.png"
+    taken.mkdir()
+    assert main([str(wall), "--overlay", str(taken)]) == FAILED
+    assert "folder.png" in capsys.readouterr().err
+
+
+def test_overlay_is_written_though_nobody_reads_the_table(wall: Path, tmp_path: Path) -> None:
+    target = tmp_path / "seen.png"
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "analyzer", str(wall), "--overlay", str(target)]
+    try:
+        ended = subprocess.run(command, cwd=ROOT, stdout=writer, stderr=subprocess.PIPE, timeout=60)
+    finally:
+        os.close(writer)
+    assert (ended.returncode, ended.stderr) == (FAILED, b"")
+    assert cv2.imread(str(target)) is not None
+
+
+@pytest.mark.parametrize(("count", "said"), [(1, "1 spot"), (2, "2 spots")])
+def test_spots_are_counted_as_people_say_it(count: int, said: str) -> None:
+    spots = tuple(Lesion(Box(10.0 * i, 10.0, 5.0, 5.0), 1.0, "chin") for i in range(count))
+    finding = calibration.measured("acne", 2.0, lesions=spots)
+    assert finding.detected
+    assert _row(finding).endswith(f" {said}")
 
 
 @pytest.mark.parametrize("arguments", [[], ["a.jpg", "--unknown"]])

@@ -56,9 +56,9 @@ function conditionItem([name, condition]) {
   return item;
 }
 
-function word({ severity, spot_count: spots }, measured) {
+function word({ severity, detected, spot_count: spots }, measured) {
   if (!measured) return "not measured";
-  return spots ? `${severity}, ${spots} ${spots === 1 ? "spot" : "spots"}` : severity;
+  return detected && spots ? `${severity}, ${spots} ${spots === 1 ? "spot" : "spots"}` : severity;
 }
 
 function figures({ score, score_interval: [low, high], confidence }) {
