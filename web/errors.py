@@ -12,6 +12,7 @@ from analyzer.errors import AnalyzerError
 from web import tracing, wire
 from web.admission import RETRY_AFTER_S
 from web.answers import json_answer
+from web.service import service
 
 log = logging.getLogger("web.errors")
 
@@ -100,11 +101,12 @@ def _answer(code: str, message: str, hint: str) -> Response:
 
 def _body(code: str, message: str, hint: str) -> BaseModel:
     """The shape of the route that was asked, so that pages find the fields that they read."""
-    kind = current_app.extensions["service"].kinds.get(request.path)
+    shared = service()
+    kind = shared.kinds.get(request.path)
     if kind == "detect_faces":
         return wire.failed_detection(code, message, hint, tracing.call())
     if kind == "analyze":
-        return wire.failed_analysis(code, message, hint, tracing.call())
+        return wire.failed_analysis(code, message, hint, tracing.call(), shared.ensemble.state())
     return wire.failure(code, message, hint, tracing.request_id())
 
 

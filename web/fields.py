@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import re
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -9,6 +12,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from analyzer.errors import AnalyzerError
 from analyzer.values import Demographics
 
+NUMBER = re.compile(r"[0-9]{1,3}(\.[0-9]{1,9})?")
+ROMAN: Mapping[float, str] = {1: "I", 2: "II", 3: "III", 4: "IV", 5: "V", 6: "VI"}
 INCLUDABLE = ("overlays", "regions", "lesions", "explanation")
 
 
@@ -22,14 +27,25 @@ def _empty_to_none(value: Any) -> Any:
     return None if isinstance(value, str) and not value.strip() else value
 
 
+def _number(value: Any) -> Any:
+    """Finite numbers, and texts that hold nothing but one, as a number; everything else as it is."""
+    if isinstance(value, bool):
+        raise ValueError("a number is expected")
+    if isinstance(value, str) and NUMBER.fullmatch(value.strip()):
+        return float(value)
+    return value
+
+
 def _roman(value: Any) -> Any:
+    value = _number(value)
+    if isinstance(value, int | float):
+        return ROMAN.get(value) or value
     return value.strip().upper() if isinstance(value, str) else value
 
 
-def _whole_number(value: Any) -> Any:
-    if isinstance(value, bool):
-        raise ValueError("a number is expected")
-    return int(value) if isinstance(value, str) and value.strip().isdecimal() else value
+def _whole_years(value: Any) -> Any:
+    value = _number(value)
+    return math.floor(value) if isinstance(value, float) and math.isfinite(value) else value
 
 
 _Years = Annotated[int, Field(ge=0, le=120)]
@@ -38,11 +54,14 @@ _Text = Annotated[_Word | None, BeforeValidator(_empty_to_none)]
 
 
 class DemographicsField(BaseModel):
-    """Self-reported, all optional; echoed and used for wording, never guessed from the picture."""
+    """Self-reported, all optional; echoed and used for wording, never guessed from the picture.
+
+    A value that cannot be used is left out and named in `demographics_ignored`; it never costs the analysis.
+    """
 
     model_config = ConfigDict(extra="ignore", title="Demographics")
 
-    age: Annotated[_Years | None, BeforeValidator(_whole_number), BeforeValidator(_empty_to_none)] = None
+    age: Annotated[_Years | None, BeforeValidator(_whole_years), BeforeValidator(_empty_to_none)] = None
     ethnicity: _Text = None
     gender: _Text = None
     fitzpatrick: Annotated[
@@ -50,22 +69,27 @@ class DemographicsField(BaseModel):
     ] = None
 
 
-def read_demographics(value: Any) -> Demographics:
-    """Checked demographics; None or an empty text means that nothing was said.
+def read_demographics(value: Any) -> tuple[Demographics, tuple[str, ...]]:
+    """What can be used of the demographics, and the names of what cannot; None or an empty text says nothing.
 
-    Raises:
-        BadField: ``bad_json``; the message names the field and never repeats its value.
+    A value of a wrong type or out of its range is left out; of one that is no object, all of it.
     """
     if value is None or value == "":
-        return Demographics()
+        return Demographics(), ()
+    if not isinstance(value, dict):
+        return Demographics(), ("demographics",)
+    ignored = _unusable(value)
+    usable = {name: said for name, said in value.items() if name not in ignored}
+    return Demographics(**DemographicsField.model_validate(usable).model_dump()), ignored
+
+
+def _unusable(said: dict[str, Any]) -> tuple[str, ...]:
     try:
-        checked = DemographicsField.model_validate(value)
+        DemographicsField.model_validate(said)
     except ValidationError as error:
-        place = ".".join(str(part) for part in ("demographics", *error.errors(include_input=False)[0]["loc"]))
-        raise BadField(
-            f"The field {place} has a value of the wrong type or range.", "Correct it or leave it out."
-        ) from None
-    return Demographics(**checked.model_dump())
+        named = {found["loc"][0] for found in error.errors(include_input=False, include_context=False)}
+        return tuple(name for name in DemographicsField.model_fields if name in named)
+    return ()
 
 
 def read_include(value: Any) -> frozenset[str]:

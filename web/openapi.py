@@ -143,5 +143,6 @@ def _body(references: Mapping[str, Any]) -> dict[str, Any]:
             "image/webp": {"schema": binary},
             "image/gif": {"schema": binary},
             "image/heic": {"schema": binary},
+            "application/octet-stream": {"schema": binary},
         },
     }

@@ -45,7 +45,7 @@ def analyze() -> Response:
                 demographics=upload.demographics,
                 max_pixels=shared.settings.max_pixels,
             )
-            answer = wire.analysis(report, upload.include, tracing.call())
+            answer = wire.analysis(report, upload.include, tracing.call(), upload.demographics_ignored)
     tracing.outcome(answer.error_code, {**report.timings_ms, "queue": 1000 * waited_s}, shared.metrics)
     return json_answer(answer)
 

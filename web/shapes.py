@@ -260,6 +260,9 @@ class Result(Shape):
     age_group: str | None = None
     ethnicity: str | None = None
     gender: str | None = None
+    demographics_ignored: Annotated[
+        list[str], Field(description="Names of the demographics that were sent but cannot be used.")
+    ] = []
     model_info: ModelInfo = ModelInfo()
 
 

@@ -24,6 +24,12 @@ JSON_TYPES = (
     "text/plain",
     "",
 )  # pages that leave the type out, or avoid a preflight, send JSON too
+UNTOLD_TYPES = (
+    "",
+    "application/octet-stream",
+    "application/x-www-form-urlencoded",
+)  # the last is what curl says unasked
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 JUNK_LIMIT = 64  # bytes in which the signature of a picture is searched when it is not at the start
 SIGNATURE = re.compile(
     rb"\xff\xd8\xff|\x89PNG\r\n\x1a\n|GIF8[79]a|RIFF....WEBP|....ftyp(?:heic|heix|heim|heis|hevc|hevx|mif1|msf1)",
@@ -60,6 +66,7 @@ class Upload:
 
     data: bytes
     demographics: Demographics
+    demographics_ignored: tuple[str, ...]  # names of what was said but cannot be used
     include: frozenset[str]
 
 
@@ -72,23 +79,31 @@ def read(request: Request, read_timeout_s: float) -> Upload:
         werkzeug.exceptions.ClientDisconnected: the body ended early or paused for too long.
     """
     _limit_pauses(request, read_timeout_s)
-    media_type = (request.mimetype or "").lower()
-    if media_type == "multipart/form-data":
-        fields = _form_fields(request)
-    elif media_type.startswith("image/") or media_type == "application/octet-stream":
-        fields = {"image": _body(request)}
-    elif media_type in JSON_TYPES or media_type.endswith("+json"):
-        fields = _json_fields(_body(request))
-    else:
-        raise BadUpload(
-            f"Bodies of the type {media_type[:60]} are not taken.",
-            "Send JSON, multipart/form-data or an image.",
-            "unsupported_type",
-        )
+    fields = _fields(request)
+    demographics, ignored = read_demographics(fields.get("demographics"))
     return Upload(
         data=_picture(fields),
-        demographics=read_demographics(fields.get("demographics")),
+        demographics=demographics,
+        demographics_ignored=ignored,
         include=read_include(fields.get("include")),
+    )
+
+
+def _fields(request: Request) -> Mapping[str, Any]:
+    media_type = (request.mimetype or "").lower()
+    if media_type == "multipart/form-data":
+        return _form_fields(request)
+    is_json = media_type in JSON_TYPES or media_type.endswith("+json")
+    is_image = media_type.startswith("image/") or media_type == "application/octet-stream"
+    body = _body(request) if is_json or is_image or media_type in UNTOLD_TYPES else b""
+    if is_image or (media_type in UNTOLD_TYPES and SIGNATURE.match(body)):
+        return {"image": body}
+    if is_json:
+        return _json_fields(body.removeprefix(BYTE_ORDER_MARK))
+    raise BadUpload(
+        f"Bodies of the type {media_type[:60]} are not taken.",
+        "Send JSON, multipart/form-data or an image.",
+        "unsupported_type",
     )
 
 
@@ -126,15 +141,16 @@ def _form_fields(request: Request) -> Mapping[str, Any]:
         fields["image"] = part.stream.read()
     for name in ("demographics", "include"):
         if fields.get(name, "").lstrip().startswith(("{", "[")):
-            fields[name] = _json_part(name, fields[name])
+            fields[name] = _json_part(fields[name])
     return fields
 
 
-def _json_part(name: str, text: str) -> Any:
+def _json_part(text: str) -> Any:
+    """The value of a JSON text; one that is no JSON stays a text."""
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError:
-        raise BadUpload(f"The field {name} is not JSON.", "Correct the field or leave it out.", "bad_json") from None
+        return text
 
 
 def _picture(fields: Mapping[str, Any]) -> bytes:
@@ -187,4 +203,8 @@ def _decode_leniently(encoded: bytes) -> bytes:
 
 
 def _missing() -> BadUpload:
-    return BadUpload("The request holds no image.", 'Send a photo in the field "image".', "missing_image")
+    return BadUpload(
+        "No photo arrived.",
+        'Choose a photo and send it again; a program sends it as the body or in the field "image".',
+        "missing_image",
+    )

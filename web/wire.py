@@ -48,12 +48,13 @@ def failed_detection(code: str, message: str, hint: str, call: Call) -> shapes.F
     return shapes.FaceAnswer(**told, processing_time_ms=round(call.elapsed_s * 1000, 2))
 
 
-def failed_analysis(code: str, message: str, hint: str, call: Call) -> shapes.AnalysisAnswer:
+def failed_analysis(code: str, message: str, hint: str, call: Call, model: ModelState) -> shapes.AnalysisAnswer:
     """Answer of an analysis whose input could not be read."""
     told = failure(code, message, hint, call.request_id).model_dump(exclude={"success", "status"})
     return shapes.AnalysisAnswer(
         **told,
         **_clock(call, told["timestamp"]),
+        **_model(model),
         summary=message,
         analysis_summary=message,
         disclaimer=DISCLAIMER,
@@ -91,9 +92,12 @@ def detection(found: Detection, call: Call) -> shapes.FaceAnswer:
     )
 
 
-def analysis(report: Report, include: frozenset[str], call: Call) -> shapes.AnalysisAnswer:
+def analysis(
+    report: Report, include: frozenset[str], call: Call, demographics_ignored: tuple[str, ...] = ()
+) -> shapes.AnalysisAnswer:
     """Answer of the skin analysis, refusals included."""
     now = timestamp()
+    echo = _echo(report.demographics, demographics_ignored)
     shared = _shared(report, call, now)
     if report.error_code is not None:
         return shapes.AnalysisAnswer(
@@ -103,7 +107,7 @@ def analysis(report: Report, include: frozenset[str], call: Call) -> shapes.Anal
             message=report.guidance.message,
             summary=report.summary or report.guidance.message,
             analysis_summary=report.summary or report.guidance.message,
-            result=shapes.Result(**_echo(report.demographics), processing_time_seconds=call.seconds),
+            result=shapes.Result(**echo, processing_time_seconds=call.seconds),
         )
     headline = _headline(report)
     conditions = findings.by_condition(report)
@@ -127,7 +131,7 @@ def analysis(report: Report, include: frozenset[str], call: Call) -> shapes.Anal
         recommendations=_recommendations(report),
         result=shapes.Result(
             **headline,
-            **_echo(report.demographics),
+            **echo,
             processing_time_seconds=call.seconds,
             severity_levels={name: findings.level_word(finding) for name, finding in conditions.items()},
             conditions={name: findings.condition_entry(finding) for name, finding in conditions.items()},
@@ -140,23 +144,30 @@ def analysis(report: Report, include: frozenset[str], call: Call) -> shapes.Anal
 
 def _shared(report: Report, call: Call, now: str) -> dict[str, Any]:
     """Fields of reports and refusals alike."""
-    model = report.model
     return {
         **_clock(call, now),
+        **_model(report.model),
         "request_id": call.request_id,
         "timestamp": now,
         "timings_ms": numbers.timings(report.timings_ms),
-        "enhanced_ml": model.available,
-        "degraded": not model.available,
-        "degraded_reason": model.reason,
-        "model_version": str(model.details.get("version") or f"classical-{calibration.document()['version']}"),
-        "accuracy": None if model.details.get("accuracy") is None else str(model.details["accuracy"]),
-        "model_info": model_info(model),
         "face_detection": faces.analysed_face(report),
         "quality_checks": faces.check_entries(report.checks),
         "skin_tone": _skin_tone(report.skin_tone),
         "guidance": _guidance(report),
         "disclaimer": DISCLAIMER,
+    }
+
+
+def _model(model: ModelState) -> dict[str, Any]:
+    """What every answer of the analysis says about the ensemble, errors included."""
+    accuracy = model.details.get("accuracy")
+    return {
+        "enhanced_ml": model.available,
+        "degraded": not model.available,
+        "degraded_reason": model.reason,
+        "model_version": str(model.details.get("version") or f"classical-{calibration.document()['version']}"),
+        "accuracy": None if accuracy is None else str(accuracy),
+        "model_info": model_info(model),
     }
 
 
@@ -249,10 +260,11 @@ def _guidance(answer: Detection | Report) -> shapes.Guidance:
     return shapes.Guidance(message=answer.guidance.message, suggestions=list(answer.guidance.suggestions))
 
 
-def _echo(demographics: Demographics) -> dict[str, str | None]:
+def _echo(demographics: Demographics, ignored: tuple[str, ...]) -> dict[str, Any]:
     decade = None if demographics.age is None else demographics.age // DECADE_YEARS * DECADE_YEARS
     return {
         "age_group": None if decade is None else f"{decade}-{decade + DECADE_YEARS - 1}",
         "ethnicity": demographics.ethnicity,
         "gender": demographics.gender,
+        "demographics_ignored": list(ignored),
     }

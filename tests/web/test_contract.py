@@ -179,31 +179,69 @@ def test_demographics_are_handed_on_and_echoed(client: FlaskClient, fake: FakePi
 
 
 @pytest.mark.parametrize(
-    "fields",
+    ("said", "ignored"),
     [
-        {"demographics": [1]},
-        {"demographics": {"age": "old"}},
-        {"demographics": {"age": -1}},
-        {"demographics": {"age": True}},
-        {"demographics": {"gender": 5}},
-        {"demographics": {"fitzpatrick": "VII"}},
-        {"include": 7},
+        ([1], ["demographics"]),
+        ("young", ["demographics"]),
+        (34, ["demographics"]),
+        ({"age": "25-34"}, ["age"]),
+        ({"age": -1}, ["age"]),
+        ({"age": -0.5}, ["age"]),
+        ({"age": 121}, ["age"]),
+        ({"age": True}, ["age"]),
+        ({"age": "9" * 5000}, ["age"]),
+        ({"gender": 5}, ["gender"]),
+        ({"ethnicity": "x" * 65}, ["ethnicity"]),
+        ({"fitzpatrick": "VII"}, ["fitzpatrick"]),
+        ({"fitzpatrick": 0}, ["fitzpatrick"]),
+        ({"fitzpatrick": 2.5}, ["fitzpatrick"]),
+        ({"fitzpatrick": True}, ["fitzpatrick"]),
+        ({"fitzpatrick": [1], "age": {}}, ["age", "fitzpatrick"]),
     ],
 )
-def test_fields_of_the_wrong_type_are_400_without_quoting_them(
-    client: FlaskClient, fake: FakePipeline, fields: dict[str, Any]
+def test_demographics_that_cannot_be_used_are_named_and_cost_nothing(
+    client: FlaskClient, fake: FakePipeline, said: Any, ignored: list[str]
 ) -> None:
-    answer = client.post(ANALYZE, json={**BODY, **fields})
+    answer = client.post(ANALYZE, json={**BODY, "demographics": said})
+    records.check_schema("analysis", answer.json)
+    assert answer.json["result"]["demographics_ignored"] == ignored
+    assert fake.calls[-1][1]["demographics"] == Demographics()
+    assert (answer.json["result"]["age_group"], answer.json["result"]["gender"]) == (None, None)
+
+
+def test_usable_demographics_are_kept_beside_others(client: FlaskClient, fake: FakePipeline) -> None:
+    fake.report = lambda: replace(records.refusal("blur"), demographics=fake.calls[-1][1]["demographics"])
+    said = {"age": "25-34", "gender": "woman"}
+    result = client.post(ANALYZE, json={**BODY, "demographics": said}).json["result"]
+    assert fake.calls[-1][1]["demographics"] == Demographics(gender="woman")
+    assert (result["gender"], result["demographics_ignored"]) == ("woman", ["age"])
+
+
+def test_an_include_of_the_wrong_type_is_400(client: FlaskClient, fake: FakePipeline) -> None:
+    answer = client.post(ANALYZE, json={**BODY, "include": 7})
     assert (answer.status_code, answer.json["error_code"]) == (400, "bad_json")
-    records.check_schema("analysis_refusal", answer.json)
-    assert next(iter(fields)) in answer.json["message"]
-    assert "old" not in answer.json["message"]
+    assert "include" in answer.json["message"]
 
 
-@pytest.mark.parametrize("age", ["34", 34.0, 34])
+@pytest.mark.parametrize("age", ["34", "34.5", 34.0, 34.9, 34])
 def test_ages_that_mean_a_number_are_taken(client: FlaskClient, fake: FakePipeline, age: Any) -> None:
-    assert client.post(ANALYZE, json={**BODY, "demographics": {"age": age, "gender": ""}}).status_code == 200
+    answer = client.post(ANALYZE, json={**BODY, "demographics": {"age": age, "gender": ""}})
+    assert answer.json["result"]["demographics_ignored"] == []
     assert fake.calls[-1][1]["demographics"] == Demographics(34)
+
+
+@pytest.mark.parametrize(("type_", "kept"), [(1, "I"), (3, "III"), ("6", "VI"), (4.0, "IV"), (" ii ", "II")])
+def test_fitzpatrick_types_may_be_numbers(client: FlaskClient, fake: FakePipeline, type_: Any, kept: str) -> None:
+    client.post(ANALYZE, json={**BODY, "demographics": {"fitzpatrick": type_}})
+    assert fake.calls[-1][1]["demographics"] == Demographics(fitzpatrick=kept)
+
+
+def test_errors_say_what_they_rest_on_like_other_answers(client: FlaskClient, fake: FakePipeline) -> None:
+    whole = client.post(ANALYZE, json=BODY).json
+    for answer in (client.post(ANALYZE, json={}).json, client.post(ANALYZE, json={"image": "AAAA" * 9}).json):
+        assert answer["degraded"] is True
+        assert answer["degraded_reason"]
+        assert answer["model_version"] == whole["model_version"] == "classical-1"
 
 
 def test_model_status_is_honest_without_a_model(client: FlaskClient) -> None:

@@ -12,6 +12,8 @@ import pytest
 from flask.testing import FlaskClient
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from werkzeug.datastructures import FileStorage
+from werkzeug.test import encode_multipart
 
 from analyzer.settings import Settings
 from application import create_app
@@ -114,6 +116,12 @@ def ways(data: bytes) -> dict[str, dict[str, Any]]:
         "multipart text": {"data": {"image": text}, "content_type": "multipart/form-data"},
         "raw": {"data": data, "content_type": "image/png"},
         "raw of a wrong type": {"data": data, "content_type": "image/jpeg"},
+        "raw without a type": {"data": data, "content_type": ""},
+        "raw as curl sends it": {"data": data, "content_type": "application/x-www-form-urlencoded"},
+        "json with a byte order mark": {
+            "data": b"\xef\xbb\xbf" + f'{{"image": "{text}"}}'.encode(),
+            "content_type": "application/json",
+        },
         "octets": {"data": data, "content_type": "application/octet-stream"},
     }
 
@@ -134,6 +142,11 @@ def test_fields_beside_a_multipart_picture_are_read(client: FlaskClient, fake: F
     assert "lesions" in client.post(ANALYZE, data=listed).json
 
 
+def test_demographics_of_a_form_that_are_no_json_cost_nothing(client: FlaskClient, fake: FakePipeline) -> None:
+    fields = {"image": (io.BytesIO(PNG), "x.png"), "demographics": "{"}
+    assert client.post(ANALYZE, data=fields).json["result"]["demographics_ignored"] == ["demographics"]
+
+
 REFUSED: dict[str, tuple[dict[str, Any], int, str]] = {
     "empty body": ({"data": b""}, 400, "missing_image"),
     "empty object": ({"json": {}}, 400, "missing_image"),
@@ -148,7 +161,8 @@ REFUSED: dict[str, tuple[dict[str, Any], int, str]] = {
     "deeply nested": ({"data": b"[" * 100_000, "content_type": "application/json"}, 400, "bad_json"),
     "a list": ({"json": ["image"]}, 400, "bad_json"),
     "a number": ({"json": {"image": 7}}, 400, "bad_json"),
-    "bad demographics part": ({"data": {"image": (io.BytesIO(PNG), "x"), "demographics": "{"}}, 400, "bad_json"),
+    "octets that are no picture": ({"data": b"abc" * 9, "content_type": "application/octet-stream"}, 400, "bad_image"),
+    "text without a type": ({"data": b"abc" * 9, "content_type": ""}, 400, "bad_json"),
     "not base64": ({"json": {"image": "§§§§"}}, 400, "bad_base64"),
     "cut base64": ({"json": {"image": "AAAAA"}}, 400, "bad_base64"),
     "padding in the middle": ({"json": {"image": "AA==AAAA"}}, 400, "bad_base64"),
@@ -177,7 +191,8 @@ def test_large_parts_stay_in_memory(fake: FakePipeline, monkeypatch: pytest.Monk
     monkeypatch.setattr("werkzeug.formparser.SpooledTemporaryFile", refuse)
     padded = PNG + bytes(3_000_000)  # trailing bytes are no part of a PNG
     client = create_app(Settings()).test_client()
-    for data in ({"image": (io.BytesIO(padded), "x.png")}, {"image": records.encoded(padded)}):
-        answer = client.post(ANALYZE, data=data, content_type="multipart/form-data")
+    for data in ({"image": FileStorage(io.BytesIO(padded), "x.png")}, {"image": records.encoded(padded)}):
+        boundary, body = encode_multipart(data)  # the client's own encoder would open a file of its own
+        answer = client.post(ANALYZE, data=body, content_type=f"multipart/form-data; boundary={boundary}")
         assert answer.status_code == 200, answer.json
         assert fake.calls[-1][0] == padded
