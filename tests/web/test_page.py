@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -101,6 +102,16 @@ def test_text_is_never_put_in_as_html() -> None:
         for path in SCRIPTS
         if re.search(r"innerHTML|outerHTML|insertAdjacentHTML|eval\(", path.read_text("utf-8"))
     ]
+
+
+def test_the_page_knows_the_limits_of_the_service() -> None:
+    """What the service would refuse for its size is shrunk by the page, so both must mean the same size."""
+    text = (STATIC / "upload.js").read_text("utf-8")
+    limits = dict(re.findall(r"^const ([A-Z_]+) = ([0-9_* ]+);", text, re.MULTILINE))
+    factors = [int(factor) for factor in limits["LARGEST_BYTES"].split("*")]
+    assert int(limits["MOST_PIXELS"]) == settings.Settings().max_pixels
+    assert math.prod(factors) * 4 / 3 < settings.Settings().max_body_bytes
+    assert int(limits["REDUCED_LONG_SIDE"]) ** 2 < settings.Settings().max_pixels
 
 
 def test_page_keeps_nothing() -> None:
