@@ -14,14 +14,16 @@ PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3; do \
 	if $$name -c '$(SUITABLE)' >/dev/null 2>&1; then echo $$name; break; fi; done)
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 BENCHMARKS = $(sort $(basename $(notdir $(shell grep -l '__name__ == "__main__"' benchmarks/*.py))))
-export PORT ?= 8000
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(VENV)/dev.stamp ## Make .venv with everything for tests, checks and benchmarks
 
-serve: $(VENV)/serve.stamp ## Run the service on PORT (default 8000), as in production
+serve: $(VENV)/serve.stamp ## Run the service on PORT (default 8000), as in production; reads .env where it is there
+	@if [[ -f .env ]]; then while IFS='=' read -r name value || [[ -n $$name ]]; do \
+		if [[ $$name =~ ^[A-Z][A-Z0-9_]*$$ && -z $${!name:-} ]]; then export "$$name=$${value%$$'\r'}"; fi; \
+	done < .env; fi; \
 	exec $(BIN)/gunicorn -c gunicorn.conf.py application:application
 
 test: $(VENV)/dev.stamp ## Run the whole test suite (ARGS="-k name" to choose)

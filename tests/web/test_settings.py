@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
+import subprocess
 from dataclasses import fields
 from pathlib import Path
 
@@ -13,7 +16,8 @@ from analyzer import settings
 from analyzer.errors import BadSetting
 from analyzer.settings import Settings
 
-EXAMPLE = (Path(__file__).parents[2] / ".env.example").read_text()
+ROOT = Path(__file__).parents[2]
+EXAMPLE = (ROOT / ".env.example").read_text()
 SHOWN = dict(re.findall(r"^([A-Z0-9_]+)=(.*)$", EXAMPLE, re.MULTILINE))
 
 
@@ -70,6 +74,26 @@ def test_wrong_values_are_named_and_tokens_not_repeated(name: str, value: str) -
         settings.read({name: value})
     assert raised.value.hint
     assert "short" not in raised.value.message
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is absent")
+def test_make_serve_reads_the_env_file_and_the_environment_wins(tmp_path: Path) -> None:
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    (tmp_path / ".env").write_bytes(
+        b"# PORT=1\nPORT=9000\r\nLOG_LEVEL=debug\nOPERATOR_TOKEN=a $b;c=d`e\nMAX_QUEUE=\nHOST=::1"
+    )
+    (tmp_path / "requirements.lock").touch()
+    for name in ("python.stamp", "serve.stamp"):
+        (tmp_path / ".venv" / "bin").mkdir(parents=True, exist_ok=True)
+        (tmp_path / ".venv" / name).touch()
+    server = tmp_path / ".venv" / "bin" / "gunicorn"
+    server.write_text("#!/bin/sh\nenv\n")
+    server.chmod(0o755)
+    environment = {"PATH": os.environ["PATH"], "LOG_LEVEL": "warning"}
+    shown = subprocess.run(["make", "serve"], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+    given = dict(line.split("=", 1) for line in shown.stdout.splitlines() if "=" in line)
+    assert (given["PORT"], given["HOST"], given["OPERATOR_TOKEN"]) == ("9000", "::1", "a $b;c=d`e")
+    assert given["LOG_LEVEL"] == "warning"
 
 
 def test_the_most_pixels_that_can_be_set_are_below_what_pillow_warns_of() -> None:
