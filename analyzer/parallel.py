@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+from analyzer.settings import CORES
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-CORES = os.cpu_count() or 1
 _pool = ThreadPoolExecutor(max_workers=CORES, thread_name_prefix="analysis")
 
 

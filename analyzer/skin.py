@@ -55,11 +55,7 @@ def segment(rgb: Rgb, landmarks: Mapping[str, Points]) -> Mask:
     expected = _surface(lab, allowed, seeds)
     similar = _similar(lab, expected) & ~_pale_at_edge(lab, expected, allowed) & ~_hairy(rgb, lab, expected, seeds)
     mask = _tidy(similar & allowed, seeds)
-    return (
-        cv2.resize(mask.astype(np.uint8), (geometry.SIZE,) * 2, interpolation=cv2.INTER_LINEAR).astype(bool)
-        & face
-        & ~features
-    )
+    return _enlarge(mask) & face & ~features
 
 
 def segment_close_up(rgb: Rgb) -> Mask:
@@ -73,7 +69,7 @@ def segment_close_up(rgb: Rgb) -> Mask:
     seeds = _shrink(geometry.fill(geometry.ellipse(np.array([geometry.SIZE / 2] * 2, np.float32), 150, 150)), WORK)
     expected = _surface(lab, allowed, seeds)
     mask = _tidy(_similar(lab, expected) & ~_hairy(rgb, lab, expected, seeds), seeds)
-    return cv2.resize(mask.astype(np.uint8), (geometry.SIZE,) * 2, interpolation=cv2.INTER_LINEAR).astype(bool)
+    return _enlarge(mask)
 
 
 def seed_polygons(landmarks: Mapping[str, Points]) -> list[Points]:
@@ -95,6 +91,10 @@ def _lab(rgb: Rgb, side: int) -> NDArray[np.float32]:
 
 def _shrink(mask: Mask, side: int) -> Mask:
     return cv2.resize(mask.astype(np.uint8), (side, side), interpolation=cv2.INTER_NEAREST).astype(bool)
+
+
+def _enlarge(mask: Mask) -> Mask:
+    return cv2.resize(mask.astype(np.uint8), (geometry.SIZE,) * 2, interpolation=cv2.INTER_LINEAR).astype(bool)
 
 
 def _surface(lab: NDArray[np.float32], allowed: Mask, seeds: Mask) -> NDArray[np.float32]:

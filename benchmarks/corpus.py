@@ -89,8 +89,9 @@ def tone_group(seen: Roi) -> str:
 
 
 def race(path: Path) -> str:
-    """Race as a UTKFace file name gives it (AGE_GENDER_RACE_DATE); empty for other pictures."""
-    return RACES[int(path.stem.split("_")[2])] if "utkface" in path.parts else ""
+    """Race as a UTKFace file name gives it (AGE_GENDER_RACE_DATE); empty for other pictures and names that lack a part."""
+    parts = path.stem.split("_")
+    return RACES[int(parts[2])] if "utkface" in path.parts and len(parts) > 3 else ""
 
 
 def sharpness(seen: Roi) -> float:

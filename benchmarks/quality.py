@@ -29,7 +29,6 @@ from analyzer.values import Check, Face, Photo, Rgb
 from benchmarks import corpus
 
 PERCENTILES = (1, 5, 25, 50, 75, 95, 99)
-RACES = {"0": "White", "1": "Black", "2": "Asian", "3": "Indian", "4": "other"}
 SMALL_SOURCE = "UTKFace"  # its pictures are small and soft as distributed
 SMALL_CODES = ("face_too_small", "blur")
 LIGHT_AND_FOCUS = ("too_dark", "too_bright", "uneven_light", "low_contrast", "blur", "not_enough_skin", "colour_cast")
@@ -110,7 +109,7 @@ def main() -> None:
 def sampled(*, held_out: bool, most: int) -> dict[str, list[Path]]:
     """Group name → pictures of one half, evenly out of the sorted names."""
     utkface = corpus.pictures("utkface/*")
-    groups = {f"UTKFace {race}": [p for p in utkface if race_of(p) == code] for code, race in RACES.items()}
+    groups = {f"UTKFace {race}": [p for p in utkface if corpus.race(p) == race] for race in corpus.RACES}
     groups["ACNE04"] = corpus.pictures("acne04/*")
     groups["dermalscan4"] = corpus.pictures("dermalscan4/*/*")
     if held_out:
@@ -119,12 +118,6 @@ def sampled(*, held_out: bool, most: int) -> dict[str, list[Path]]:
         groups["phone originals"] = corpus.pictures("phone_originals/*")
     kept = {name: [p for p in paths if corpus.held_out(p) == held_out] for name, paths in groups.items()}
     return {name: paths[:: max(1, -(-len(paths) // most))] for name, paths in kept.items()}
-
-
-def race_of(path: Path) -> str:
-    """UTKFace: AGE_GENDER_RACE_DATE; some names lack a part."""
-    parts = path.stem.split("_")
-    return parts[2] if len(parts) > 3 else ""
 
 
 def ignored(group: str) -> tuple[str, ...]:

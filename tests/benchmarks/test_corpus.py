@@ -127,3 +127,10 @@ def test_race_is_read_from_utkface_names_only() -> None:
     names = [Path(f"utkface/31_0_{code}_20170109.jpg") for code in range(5)]
     assert [corpus.race(name) for name in names] == list(corpus.RACES)
     assert corpus.race(Path("acne04/levle1_3_0_2.jpg")) == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "race"), [("26_0_1_20170116.jpg", "Black"), ("61_1_20170109.jpg", ""), ("1_0_4_2016.chip.jpg", "other")]
+)
+def test_the_race_of_a_utkface_name_is_its_third_part(name: str, race: str) -> None:
+    assert corpus.race(Path("utkface") / name) == race

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -72,10 +70,3 @@ def test_the_spread_leaves_out_what_was_not_measured() -> None:
     assert set(spread) == {"a"}
     assert spread["a"]["n"] == 101
     assert (spread["a"]["5"], spread["a"]["50"], spread["a"]["95"]) == (5.0, 50.0, 95.0)
-
-
-@pytest.mark.parametrize(
-    ("name", "code"), [("26_0_1_20170116.jpg", "1"), ("61_1_20170109.jpg", ""), ("1_0_4_2016.chip.jpg", "4")]
-)
-def test_the_race_of_a_utkface_name_is_its_third_part(name: str, code: str) -> None:
-    assert quality.race_of(Path(name)) == code
