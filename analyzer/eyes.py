@@ -1,4 +1,4 @@
-"""Upright gray face -> pair of eye centres, or none. Works on the standard face view of `analyzer.face`."""
+"""Upright gray face -> pair of eye centres, or none. Works on the standard face view of `analyzer.haar`."""
 
 from __future__ import annotations
 

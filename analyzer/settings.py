@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from analyzer.errors import BadSetting
 
@@ -21,6 +22,7 @@ DEFAULT_ORIGINS = (
 ORIGIN = re.compile(r"https?://[A-Za-z0-9.\-]+(:\d{1,5})?")
 LEAST_TOKEN_LENGTH = 16  # characters; shorter ones can be guessed
 MOST_PIXELS = 89_000_000  # just below PIL.Image.MAX_IMAGE_PIXELS, above which Pillow warns of a decompression bomb
+BUNDLED_MODELS = Path(__file__).resolve().parents[1] / "models"
 HINT = "Correct the environment variable; .env.example describes it."
 
 
@@ -90,6 +92,12 @@ def read(environment: Mapping[str, str] | None = None) -> Settings:
         operator_token=_token(env, "OPERATOR_TOKEN"),
         operator_local=_word(env, "OPERATOR_LOCAL", "yes", ("yes", "no")) == "yes",
     )
+
+
+def model_dir(environment: Mapping[str, str] | None = None) -> Path:
+    """Folder of the artefacts: MODEL_DIR, else `models/` beside the analyzer. One for the process, so no part of Settings."""
+    env = os.environ if environment is None else environment
+    return Path(env.get("MODEL_DIR") or BUNDLED_MODELS)
 
 
 def _integer(env: Mapping[str, str], name: str, default: int, least: int, most: int) -> int:

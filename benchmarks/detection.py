@@ -22,7 +22,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from analyzer import face
+from analyzer import face, haar
 from analyzer.values import Face
 from benchmarks import detection_fit as fitting
 from benchmarks import detection_pictures as pictures
@@ -133,7 +133,7 @@ def false_faces(size: float) -> list[dict[str, Any]]:
 
 def reliability(candidates: Sequence[fitting.Examined]) -> list[dict[str, Any]]:
     """Mean confidence against the share of right candidates, per bin, and the expected calibration error."""
-    stated = np.array([face.confidence(one.features) for one in candidates])
+    stated = np.array([haar.confidence(one.features) for one in candidates])
     right = np.array([one.right for one in candidates])
     rows, error = [], 0.0
     for low, high in pairwise(BINS):

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from analyzer import cascades, face, views
+from analyzer import cascades, haar, views
 from benchmarks import detection_pictures as pictures
 from benchmarks.detection_pictures import Picture, Truth
 
@@ -57,10 +57,10 @@ def fitting_pictures(size: float = 1.0) -> Iterator[Picture]:
 def examined(picture: Picture) -> Iterator[Examined]:
     """Every candidate of every pass on one picture, labelled, once per place."""
     pyramid = views.pyramid_of(picture.rgb)
-    for look in face.PASSES:
-        for candidate in face.search(pyramid, look):
-            evidence = face.examine(pyramid, candidate)
-            found = face.face_from(evidence)
+    for look in haar.PASSES:
+        for candidate in haar.search(pyramid, look):
+            evidence = haar.examine(pyramid, candidate)
+            found = haar.face_from(evidence)
             truth = next((truth for truth in picture.truths if truth.matches(found)), None)
             yield Examined(
                 picture.source, picture.name, picture.held_out, truth is not None, dict(evidence.features), truth

@@ -33,6 +33,7 @@ FEW = {  # package → the only places that may import it
 TRAINING_MAY_USE = {
     "photo",
     "face",
+    "haar",
     "quality",
     "roi",
     "geometry",

@@ -1,4 +1,4 @@
-"""Fit the landmark prior: landmarks from box and eyes by ridge regression.
+"""Fit the landmark prior: landmarks from box and eyes of the Haar cascades by ridge regression.
 
 Run:     python -m training.fit_landmark_prior [--data ../shared/data] [--out analyzer/landmark_prior.json]
 Cost:    about 2 minutes on 2 cores.
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 
-from analyzer import face, geometry
+from analyzer import geometry, haar
 from analyzer.values import Face
 
 UTKFACE_SAMPLE = 700
@@ -62,7 +62,7 @@ def load_pairs(data: Path) -> list[tuple[Face, NDArray[np.float64]]]:
     for i in chosen:
         rgb = cv2.cvtColor(cv2.imread(str(data / paths[i])), cv2.COLOR_BGR2RGB)
         teacher = points[i] / scale * [rgb.shape[1], rgb.shape[0]]
-        pairs += [(found, teacher) for found in face.detect(rgb)[:1] if agrees(found, teacher)]
+        pairs += [(found, teacher) for found in haar.detect(rgb)[:1] if agrees(found, teacher)]
     return pairs
 
 
