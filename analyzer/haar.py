@@ -1,11 +1,11 @@
 """rgb -> faces by Haar cascades: boxes, eyes, roll, rough turn and a calibrated confidence; no landmarks.
 
-The stage that needs no artefact. Two steps. *Search* passes run Haar cascades over a small copy of the picture, the
-usual case first: upright frontal faces, then the default cascade with local contrast evened out and a margin around the
-picture, profiles both ways, and turned pictures. Every candidate is then *examined* the same way, whichever pass proposed it: its face is cut out
-upright at a standard size, and all cascades and the eye finder look at it again. A logistic model on what they see
-(`face_confidence.json`) gives the probability that the box holds a face. The search ends after the first pass with a
-sure face; otherwise all passes run and the most probable faces win, so that an upright false box does not beat the face
+The stage that needs no artefact. Two steps. *Search* passes run Haar cascades over a small copy of the picture, the usual
+case first: upright frontal faces, then the default cascade with local contrast evened out and a margin around the picture,
+profiles both ways, and turned pictures. Every candidate is then *examined* the same way, whichever pass proposed it: its
+face is cut out upright at a standard size, and all cascades and the eye finder look at it again. A logistic model on what
+they see (`face_confidence.json`) gives the probability that the box holds a face. The search ends after the first pass with
+a sure face; otherwise all passes run and the most probable faces win, so that an upright false box does not beat the face
 of a picture lying on its side.
 """
 

@@ -12,7 +12,6 @@ import json
 import math
 import os
 import random
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -23,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analyzer.values import Face, Points, Rgb
-from benchmarks.corpus import RACES
+from benchmarks.corpus import RACES, held_out
 
 DATA = Path(os.environ.get("SKIN_DATA", Path(__file__).resolve().parents[1] / ".." / "shared" / "data"))
 SIDE_PER_CHIN = 1.41  # side of the box / distance from eye line to chin, see above
@@ -63,7 +62,7 @@ class Truth:
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture with all faces in it that are large enough to be looked for."""
+    """A picture with all faces in it that are large enough to be looked for; `name` is its path below SKIN_DATA."""
 
     source: str
     group: str
@@ -73,8 +72,8 @@ class Picture:
 
     @property
     def held_out(self) -> bool:
-        """Half of the pictures, by the name of the original file, are never fitted on."""
-        return bool(zlib.crc32(self.name.encode()) & 1)
+        """The split of the project; pictures that were pasted or cut follow the original file."""
+        return held_out(Path(self.name))
 
 
 def turn_between(one_deg: float, other_deg: float) -> float:
@@ -87,7 +86,7 @@ def utkface(count: int, seed: int) -> Iterator[Picture]:
         rgb = read(path)
         fields = path.name.split("_")
         if rgb is not None and len(fields) == 4 and _name(path) in landmarks():
-            yield Picture("UTKFace", RACES[int(fields[2])], path.name, rgb, (marked(path, rgb),))
+            yield Picture("UTKFace", RACES[int(fields[2])], _name(path), rgb, (marked(path, rgb),))
 
 
 def acne04(count: int, seed: int, turns: tuple[int, ...] = (0,)) -> Iterator[Picture]:
@@ -97,7 +96,7 @@ def acne04(count: int, seed: int, turns: tuple[int, ...] = (0,)) -> Iterator[Pic
     for path in known[:count]:
         rgb = read(path)
         if rgb is not None:
-            picture = Picture("ACNE04", f"severity {path.name[5]}", path.name, rgb, (marked(path, rgb),))
+            picture = Picture("ACNE04", f"severity {path.name[5]}", _name(path), rgb, (marked(path, rgb),))
             yield turned(picture, chooser.choice(turns))
 
 
@@ -107,7 +106,7 @@ def skin_defects() -> Iterator[Picture]:
         rgb = read(path)
         if rgb is not None:
             truths = (marked(path, rgb),) if _name(path) in landmarks() else ()
-            yield Picture("skin_defects", path.stem.replace("_side", " side"), path.name, rgb, truths)
+            yield Picture("skin_defects", path.stem.replace("_side", " side"), _name(path), rgb, truths)
 
 
 def wider() -> Iterator[Picture]:
@@ -116,7 +115,13 @@ def wider() -> Iterator[Picture]:
         if rgb is None:
             continue
         scale = np.array([rgb.shape[1] / entry["width"], rgb.shape[0] / entry["height"]] * 2)
-        yield Picture("WIDER", "scenes", entry["file"], rgb, tuple(drawn(box * scale) for box in entry["boxes_xyxy"]))
+        yield Picture(
+            "WIDER",
+            "scenes",
+            f"wider/images/{entry['file']}",
+            rgb,
+            tuple(drawn(box * scale) for box in entry["boxes_xyxy"]),
+        )
 
 
 def without_faces(count: int, seed: int) -> Iterator[Picture]:
@@ -125,7 +130,7 @@ def without_faces(count: int, seed: int) -> Iterator[Picture]:
         for path in _sample(pattern, count, seed):
             rgb = read(path)
             if rgb is not None:
-                yield Picture(source, "no face", path.name, rgb, ())
+                yield Picture(source, "no face", _name(path), rgb, ())
 
 
 def wider_tiles(side_px: int = 200) -> Iterator[Picture]:

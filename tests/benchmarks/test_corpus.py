@@ -36,6 +36,30 @@ def test_the_split_does_not_depend_on_where_the_data_lies_or_on_the_ending() -> 
         assert corpus.held_out(Path(f"acne04/levle1_{number}.xml")) is place
 
 
+def test_pictures_of_one_person_in_acne04_lie_on_one_side() -> None:
+    """Numbers 0 to 19, 20 to 39, … of one severity stay together; the groups are divided about evenly."""
+    sides = [
+        {corpus.held_out(Path(f"acne04/levle{severity}_{number}.jpg")) for number in range(first, first + 20)}
+        for severity in range(4)
+        for first in range(0, 600, 20)
+    ]
+    assert all(len(side) == 1 for side in sides)
+    assert 0.35 < np.mean([side == {True} for side in sides]) < 0.65
+
+
+def test_severities_and_neighbouring_groups_of_acne04_are_divided_apart() -> None:
+    for other in (lambda s, n: (s + 1, n), lambda s, n: (s, n + 20)):
+        pairs = [(s, n, *other(s, n)) for s in range(3) for n in range(0, 400, 20)]
+        held_out = [[corpus.held_out(Path(f"acne04/levle{s}_{n}.jpg")) for s, n in (p[:2], p[2:])] for p in pairs]
+        assert any(one != two for one, two in held_out)
+        assert any(one == two for one, two in held_out)
+
+
+def test_other_sources_are_divided_name_by_name() -> None:
+    split = [corpus.held_out(Path(f"dermalscan4/levle1_{number}.jpg")) for number in range(20)]
+    assert 0 < sum(split) < 20
+
+
 def test_the_selfies_are_held_out_as_a_whole() -> None:
     assert all(corpus.held_out(Path(f"skin_defects/acne/{number}/front.jpg")) for number in range(40))
     assert all(corpus.held_out(Path(f"phone_originals/{number}.jpg")) for number in range(40))
