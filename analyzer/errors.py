@@ -40,9 +40,13 @@ class TooManyPixels(BadPhoto):
 
 
 class ModelUnavailable(AnalyzerError):
-    """No verified ensemble artefact can be used; the report goes on without it and says so."""
+    """No verified artefact can be used; the work goes on without it and says so."""
 
     code = "model_unavailable"
+
+
+class BadModel(ModelUnavailable):
+    """An artefact is damaged, does not match its card, or cannot be read; nothing of it is used."""
 
 
 class BadSetting(AnalyzerError):
