@@ -74,9 +74,11 @@ def choose(folder: Path) -> Detector:
     """The learned stage of an artefact folder, or the cascades with the reason why it cannot be used."""
     try:
         return network(folder)
-    except (AnalyzerError, ImportError) as error:
-        reason = error.message if isinstance(error, AnalyzerError) else f"The learned face stage cannot run: {error}."
-    log.warning("face_stage_fallback: %s", reason)
+    except AnalyzerError as error:
+        reason, cause = error.message, error.message
+    except ImportError as error:
+        reason, cause = "What the learned face stage runs on is not installed.", str(error)
+    log.warning("face_stage_fallback: %s", cause)
     return cascades(reason)
 
 

@@ -28,8 +28,8 @@ def analysed_face(report: Report) -> shapes.AnalysedFace:
     )
 
 
-def face_entry(face: Face, photo: Photo) -> shapes.FaceEntry:
-    """One accepted face with its crop."""
+def face_entry(face: Face, photo: Photo, include: frozenset[str] = frozenset()) -> shapes.FaceEntry:
+    """One accepted face with its crop; its landmarks when `include` names them."""
     bounds = original_bounds(face.box, photo)
     eyes = () if face.eyes is None else face.eyes / photo.scale
     return shapes.FaceEntry(
@@ -37,8 +37,21 @@ def face_entry(face: Face, photo: Photo) -> shapes.FaceEntry:
         confidence=numbers.share(face.confidence),
         bounds=shapes.Bounds(**bounds),
         eyes=[shapes.Point(x=round(float(x)), y=round(float(y))) for x, y in eyes],
+        roll_deg=round(float(face.roll_deg), 1),
+        yaw_deg=None if face.yaw_deg is None else round(float(face.yaw_deg), 1),
+        landmarks=_landmarks(face, photo) if "landmarks" in include else None,
         cropped_face_image=pictures.face_crop(photo, face),
     )
+
+
+def _landmarks(face: Face, photo: Photo) -> dict[str, list[list[float]]] | None:
+    """Group → places in original pixels to 0.1; None for a stage that measures none: guesses of the prior are not shown."""
+    if face.landmarks is None:
+        return None
+    return {
+        name: [[round(float(x), 1), round(float(y), 1)] for x, y in points / photo.scale]
+        for name, points in face.landmarks.items()
+    }
 
 
 def original_bounds(box: Box, photo: Photo) -> dict[str, int]:

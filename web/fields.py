@@ -14,7 +14,7 @@ from analyzer.values import Demographics
 
 NUMBER = re.compile(r"[0-9]{1,3}(\.[0-9]{1,9})?")
 ROMAN: Mapping[float, str] = {1: "I", 2: "II", 3: "III", 4: "IV", 5: "V", 6: "VI"}
-INCLUDABLE = ("overlays", "regions", "lesions", "explanation")
+INCLUDABLE = ("overlays", "regions", "lesions", "explanation", "landmarks")  # the last by the face detection alone
 
 
 class BadField(AnalyzerError):

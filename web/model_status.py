@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
+from analyzer.face import FaceStage
 from analyzer.settings import Settings
 from analyzer.values import ModelState
-from web import wire
+from web import shapes, wire
 from web.shapes import HareRun, ModelDetails, ModelStatus, ModelStatusBody
 from web.words import SERVICE
 
@@ -14,7 +15,7 @@ OPERATORS_ONLY = ("path", "s3_location", "s3_version_id")
 SECRET = ("operator_token",)
 
 
-def describe(model: ModelState, settings: Settings, is_operator: bool) -> ModelStatus:
+def describe(model: ModelState, stage: FaceStage | None, settings: Settings, is_operator: bool) -> ModelStatus:
     """The status; `config` holds the settings in force for operators and is empty for others."""
     hidden = () if is_operator else OPERATORS_ONLY
     known = {name: value for name, value in model.details.items() if name in ModelDetails.model_fields}
@@ -37,4 +38,5 @@ def describe(model: ModelState, settings: Settings, is_operator: bool) -> ModelS
         hare_run_v6=HareRun(
             available=model.available, version=details.version, accuracy=model.details.get("accuracy"), classes=classes
         ),
+        face_stage=None if stage is None else shapes.FaceStage(**asdict(stage)),
     )

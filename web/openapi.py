@@ -28,7 +28,7 @@ class ImageRequest(BaseModel):
     image_data: Annotated[str, Field(description="The same under another name.")] = ""
     demographics: DemographicsField | None = None
     include: Annotated[
-        list[str] | None, Field(description=f"Heavy parts out of {', '.join(INCLUDABLE)}; others are ignored.")
+        list[str] | None, Field(description=f"Parts out of {', '.join(INCLUDABLE)}; others are ignored.")
     ] = None
 
 

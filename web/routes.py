@@ -7,7 +7,7 @@ from pathlib import Path
 
 from flask import Flask, Response, request
 
-from analyzer import pipeline
+from analyzer import face, pipeline
 from web import model_status, openapi, tracing, uploads, wire
 from web.access import is_operator
 from web.answers import json_answer
@@ -25,10 +25,10 @@ def detect_faces() -> Response:
     """Find the faces of a picture that an analysis would accept."""
     shared = service()
     with shared.admission.body(request.content_length):
-        data = uploads.read(request, shared.settings.read_timeout_s).data
-        with shared.admission.analysis(data) as waited_s:
-            found = pipeline.detect_faces(data, max_pixels=shared.settings.max_pixels)
-            answer = wire.detection(found, tracing.call())
+        upload = uploads.read(request, shared.settings.read_timeout_s)
+        with shared.admission.analysis(upload.data) as waited_s:
+            found = pipeline.detect_faces(upload.data, max_pixels=shared.settings.max_pixels)
+            answer = wire.detection(found, upload.include, tracing.call())
     tracing.outcome(answer.error_code, {**found.timings_ms, "queue": 1000 * waited_s}, shared.metrics)
     return json_answer(answer)
 
@@ -51,11 +51,10 @@ def analyze() -> Response:
 
 
 def status() -> Response:
-    """What the ensemble's place holds; never loads anything."""
+    """What the ensemble's place holds, and what finds the faces; never loads anything."""
     shared = service()
-    return json_answer(
-        model_status.describe(shared.ensemble.state(), shared.settings, is_operator(request, shared.settings))
-    )
+    operator = is_operator(request, shared.settings)
+    return json_answer(model_status.describe(shared.ensemble.state(), face.stage(), shared.settings, operator))
 
 
 def health() -> Response:

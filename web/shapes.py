@@ -14,6 +14,7 @@ LevelWord = Literal["none", "minimal", "low", "moderate", "severe"]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Percent = Annotated[float, Field(ge=0.0, le=100.0)]
 Whole = Annotated[int, Field(ge=0)]
+Place = Annotated[list[float], Field(min_length=2, max_length=2, description="x, y in pixels of the upright original.")]
 ABSENT = Field(default=None, exclude_if=lambda value: value is None)
 
 
@@ -70,6 +71,14 @@ class FaceEntry(PrimaryFace):
 
     bounds: Bounds
     eyes: list[Point]
+    roll_deg: Annotated[float, Field(ge=-180.0, le=180.0, description="Tilt in the picture, clockwise.")]
+    yaw_deg: Annotated[
+        float | None, Field(ge=-90.0, le=90.0, description="Turn of the head to the picture's right; null: not known.")
+    ]
+    landmarks: Annotated[
+        dict[str, list[Place]] | None,
+        Field(description="Group of landmarks → places; null unless asked for and measured."),
+    ] = None
     cropped_face_image: Annotated[str, Field(description="Base64 PNG, 256 to 384 px square, without data: prefix.")]
 
 
@@ -370,6 +379,14 @@ class ModelStatusBody(Shape):
     config: dict[str, Any]
 
 
+class FaceStage(Shape):
+    """What finds the faces: the learned network, or the cascades and why."""
+
+    name: Literal["network", "haar"]
+    version: str
+    fallback_reason: str | None
+
+
 class HareRun(Shape):
     """The ensemble in short."""
 
@@ -391,3 +408,4 @@ class ModelStatus(Shape):
     classes: list[str]
     model_status: ModelStatusBody
     hare_run_v6: HareRun
+    face_stage: Annotated[FaceStage | None, Field(description="Null until the first picture or the warm-up.")]

@@ -61,7 +61,7 @@ def failed_analysis(code: str, message: str, hint: str, call: Call, model: Model
     )
 
 
-def detection(found: Detection, call: Call) -> shapes.FaceAnswer:
+def detection(found: Detection, include: frozenset[str], call: Call) -> shapes.FaceAnswer:
     """Answer of the face detection."""
     photo, primary = found.photo, found.faces[0] if found.faces else None
     code = None if primary else found.error_code or "no_face"
@@ -78,7 +78,7 @@ def detection(found: Detection, call: Call) -> shapes.FaceAnswer:
         faces_found=found.faces_found,
         confidence=confidence,
         face_bounds=shapes.Bounds(**bounds),
-        faces=[faces.face_entry(face, photo) for face in found.faces],
+        faces=[faces.face_entry(face, photo, include) for face in found.faces],
         primary_face=shapes.PrimaryFace(**bounds, confidence=confidence),
         image_dimensions=shapes.Dimensions(width=photo.original_size[0], height=photo.original_size[1]),
         quality_metrics=faces.quality_metrics(found.checks, primary, photo),

@@ -71,11 +71,15 @@ def test_without_an_artefact_the_cascades_serve_and_say_why(learned: Learned, ca
     assert len(learned.folders) == 1
 
 
-def test_a_runtime_that_is_not_there_falls_back(learned: Learned, tmp_path: Path) -> None:
-    learned.failure = ImportError("no inference runtime")
+def test_a_runtime_that_is_not_there_falls_back_and_keeps_paths_in_the_log(
+    learned: Learned, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    learned.failure = ImportError("cannot import name 'x' from '/opt/y.so'")
     chosen = face.choose(tmp_path).stage
     assert chosen.name == "haar"
-    assert "no inference runtime" in (chosen.fallback_reason or "")
+    assert chosen.fallback_reason
+    assert "/opt" not in chosen.fallback_reason
+    assert "/opt/y.so" in caplog.text
 
 
 def test_a_fault_of_ours_is_not_taken_for_a_missing_artefact(learned: Learned, tmp_path: Path) -> None:

@@ -90,6 +90,16 @@ def detection(failing: str | None = None) -> Detection:
     )
 
 
+def detection_with_landmarks() -> Detection:
+    """As a stage answers that measures landmarks; here two groups of a few points."""
+    landmarks = {
+        "face_oval": np.array([[110.25, 48.12], [215.0, 155.0]], np.float32),
+        "iris_centres": np.array([[135.0, 85.0]], np.float32),
+    }
+    turned = replace(face(), roll_deg=-1.23, yaw_deg=12.34, landmarks=landmarks, method="network")
+    return replace(detection(), faces=(turned,))
+
+
 def finding(name: str, score: float | None, severity: Severity, **more: Any) -> Finding:
     measured = score is not None
     return Finding(

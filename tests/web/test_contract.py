@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import base64
+import io
 import math
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import cv2
@@ -13,6 +14,8 @@ import orjson
 import pytest
 from flask.testing import FlaskClient
 
+from analyzer import face
+from analyzer.face import FaceStage
 from analyzer.values import Demographics, ModelState, Severity
 from tests.web import records
 from tests.web.conftest import FakePipeline
@@ -40,6 +43,31 @@ def test_face_crop_is_a_png_of_the_promised_size(client: FlaskClient, fake: Fake
     assert bgr.shape[0] == bgr.shape[1]
     assert 256 <= bgr.shape[0] <= 384
     assert tuple(bgr[bgr.shape[0] // 2, bgr.shape[1] // 2]) == (140, 160, 200)  # the face, in the right channel order
+
+
+@pytest.mark.parametrize("path", [DETECT, "/api/v1/face/detect", "/api/v3/face/detect"])
+def test_landmarks_come_when_asked_in_pixels_of_the_original(
+    client: FlaskClient, fake: FakePipeline, path: str
+) -> None:
+    fake.detection = records.detection_with_landmarks()
+    answer = client.post(path, json={**BODY, "include": ["landmarks"]}).json
+    records.check_schema("face", answer)
+    entry = answer["faces"][0]
+    assert entry["landmarks"] == {"face_oval": [[220.5, 96.2], [430.0, 310.0]], "iris_centres": [[270.0, 170.0]]}
+    assert (entry["roll_deg"], entry["yaw_deg"]) == (-1.2, 12.3)
+    form = {"image": (io.BytesIO(records.picture()), "x.png"), "include": "landmarks"}
+    assert client.post(path, data=form).json["faces"][0]["landmarks"] == entry["landmarks"]
+
+
+def test_landmarks_stay_away_unless_asked_and_are_null_where_none_were_measured(
+    client: FlaskClient, fake: FakePipeline
+) -> None:
+    without = client.post(DETECT, json={**BODY, "include": ["landmarks"]}).json
+    records.check_schema("face", without)
+    assert without["faces"][0]["landmarks"] is None
+    assert without["faces"][0]["yaw_deg"] is None
+    fake.detection = records.detection_with_landmarks()
+    assert client.post(DETECT, json={**BODY, "include": ["lesions"]}).json["faces"][0]["landmarks"] is None
 
 
 @pytest.mark.parametrize("code", ["no_face", "too_dark", "face_too_small"])
@@ -250,6 +278,24 @@ def test_model_status_is_honest_without_a_model(client: FlaskClient) -> None:
     records.check_schema("model_status", answer.json)
     assert answer.json["status"] == "degraded"
     assert answer.json["model_status"]["fallback_reason"]
+
+
+@pytest.mark.parametrize(
+    "stage", [FaceStage("network", "1.2"), FaceStage("haar", "haar-1", "No artefact is installed."), None]
+)
+def test_model_status_tells_what_finds_the_faces(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch, stage: FaceStage | None
+) -> None:
+    monkeypatch.setattr(face, "stage", lambda: stage)
+    answer = client.get("/api/v5/skin/model-status").json
+    records.check_schema("model_status", answer)
+    assert answer["face_stage"] == (None if stage is None else asdict(stage))
+
+
+def test_asking_for_the_model_status_loads_no_face_stage(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(face, "_chosen", None)
+    assert client.get("/api/v5/skin/model-status").json["face_stage"] is None
+    assert face.stage() is None
 
 
 @pytest.mark.parametrize("path", ["/api/health", "/api/v3/system/health"])
