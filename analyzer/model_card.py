@@ -1,0 +1,289 @@
+"""What an artefact says of itself: `card.json` in its folder, read strictly; its files, verified before anything opens them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from types import UnionType
+from typing import Any, NoReturn, get_args, get_origin, get_type_hints
+
+from analyzer.errors import BadModel, ModelUnavailable
+
+CARD = "card.json"
+SCHEMA = 1  # of the fields below; a card of another schema is refused
+MOST_CARD_BYTES = 4 * 1024 * 1024
+PLAIN_NAME = re.compile(
+    r"[A-Za-z0-9][A-Za-z0-9._-]*"
+)  # no folders, no hidden files, nothing that could leave the folder
+SHA256 = re.compile(r"[0-9a-f]{64}")
+HINT = "Fetch the artefact again, or make it anew with its training script."
+
+
+@dataclass(frozen=True)
+class ModelClass:
+    """One class: its index in the output, its name, and what is said of it to a person (None: nothing)."""
+
+    index: int
+    name: str
+    wording: str | None
+
+
+@dataclass(frozen=True)
+class ModelInput:
+    """One input: shape with None where any size fits, layout such as NHWC, id of the preprocessing that feeds it."""
+
+    name: str
+    shape: tuple[int | None, ...]
+    layout: str
+    dtype: str
+    preprocessing: str
+
+
+@dataclass(frozen=True)
+class ModelOutput:
+    """One output and what its numbers mean."""
+
+    name: str
+    shape: tuple[int | None, ...]
+    meaning: str
+
+
+@dataclass(frozen=True)
+class TrainingSource:
+    """Pictures that it learned from; flags say what a reader must know of them."""
+
+    source: str
+    count: int
+    licence: str
+    flags: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Split:
+    """How pictures were parted, what kept them together, and how many each part holds."""
+
+    method: str
+    group_keys: tuple[str, ...]
+    counts: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One measured number, its 95 % interval where there is one, and the number of cases behind it."""
+
+    value: float
+    interval: tuple[float, float] | None
+    count: int
+
+
+Metrics = Mapping[str, Metric]  # by the metric's name, with its unit
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Metrics on pictures that were not trained on: of all, of each class, of each group of people or views."""
+
+    overall: Metrics
+    classes: Mapping[str, Metrics]
+    groups: Mapping[str, Metrics]
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Temperature that the logits are divided by, and the expected calibration error with it."""
+
+    temperature: float
+    ece: float
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """What a file must be."""
+
+    sha256: str
+    size_bytes: int
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """A whole card. Every field stands in the file; None or an empty list says that there is nothing to say.
+
+    Attributes:
+        thresholds: numbers that the decision rule compares with, by name.
+        baselines: what simpler methods reach on the same pictures, by method.
+        commit: of the sources that trained it.
+        created: ISO 8601 with its time zone.
+        files: by plain name, all in the card's folder.
+    """
+
+    name: str
+    version: str
+    task: str
+    classes: tuple[ModelClass, ...]
+    inputs: tuple[ModelInput, ...]
+    outputs: tuple[ModelOutput, ...]
+    thresholds: Mapping[str, float]
+    decision_rule: str
+    training_data: tuple[TrainingSource, ...]
+    split: Split
+    metrics: Measured
+    baselines: Mapping[str, Metrics]
+    calibration: Calibration | None
+    notes: tuple[str, ...]
+    commit: str
+    created: str
+    files: Mapping[str, ModelFile] = field(default_factory=dict)
+    schema: int = SCHEMA
+
+
+def read(folder: Path) -> ModelCard:
+    """The card of an artefact's folder. Its files are not looked at; see `verified_bytes` and `verify`.
+
+    Raises:
+        ModelUnavailable: there is no card.
+        BadModel: the card is malformed, of another schema, or names files outside its folder.
+    """
+    try:
+        with (folder / CARD).open("rb") as file:
+            data = file.read(MOST_CARD_BYTES + 1)
+    except (FileNotFoundError, NotADirectoryError):
+        raise ModelUnavailable(f"There is no artefact {folder.name}: it has no {CARD}.", HINT) from None
+    except OSError as error:
+        _refuse(f"{folder.name}/{CARD} cannot be read: {error.strerror}.")
+    if len(data) > MOST_CARD_BYTES:
+        _refuse(f"{folder.name}/{CARD} has more than {MOST_CARD_BYTES} bytes.")
+    return parse(data)
+
+
+def parse(data: bytes) -> ModelCard:
+    """The card in the bytes of `card.json`.
+
+    Raises:
+        BadModel: a field is missing, unknown or of a wrong type, or the schema is another one.
+    """
+    try:
+        document = json.loads(data, parse_constant=lambda word: _refuse(f"{CARD} holds {word}, which is no number."))
+    except (ValueError, RecursionError):
+        _refuse(f"{CARD} is not JSON in UTF-8.")
+    if isinstance(document, dict) and document.get("schema") != SCHEMA:
+        _refuse(f"{CARD} must have schema {SCHEMA}, not {document.get('schema')!r:.60}.")
+    card: ModelCard = _record(ModelCard, document, CARD)
+    _check(card)
+    return card
+
+
+def verify(card: ModelCard, folder: Path) -> None:
+    """Read all files of a card once and compare them.
+
+    Raises:
+        BadModel: a file is missing, lies elsewhere, or differs in size or sha256.
+    """
+    for name in card.files:
+        verified_bytes(card, folder, name)
+
+
+def verified_bytes(card: ModelCard, folder: Path, name: str) -> bytes:
+    """The bytes of one file: read once, compared, and these very bytes returned.
+
+    Raises:
+        BadModel: as `verify`, or the card names no such file.
+    """
+    wanted = card.files.get(name) or _refuse(f"{CARD} of {card.name} names no file {name}.")
+    data = _bytes(folder, name, wanted.size_bytes)
+    if len(data) != wanted.size_bytes:
+        size = f"more than {wanted.size_bytes}" if len(data) > wanted.size_bytes else len(data)
+        _refuse(f"{folder.name}/{name} must have {wanted.size_bytes} bytes and has {size}.")
+    sha256 = hashlib.sha256(data).hexdigest()
+    if sha256 != wanted.sha256:
+        _refuse(f"{folder.name}/{name} must have sha256 {wanted.sha256} and has {sha256}.")
+    return data
+
+
+def write(card: ModelCard, folder: Path, names: Iterable[str]) -> ModelCard:
+    """Write `card.json` beside the files that it describes; the card with their sizes and sha256.
+
+    Raises:
+        BadModel: what would be written could not be read again.
+    """
+    contents = {name: (folder / name).read_bytes() for name in names}
+    files = {name: ModelFile(hashlib.sha256(data).hexdigest(), len(data)) for name, data in contents.items()}
+    text = json.dumps(asdict(replace(card, files=files)), indent=1, ensure_ascii=False) + "\n"
+    written = parse(text.encode())
+    verify(written, folder)
+    unfinished = folder / f".{CARD}.part"
+    unfinished.write_text(text, encoding="utf-8")
+    unfinished.replace(folder / CARD)
+    return written
+
+
+def _bytes(folder: Path, name: str, size_bytes: int) -> bytes:
+    """At most one byte more than a file should have."""
+    try:
+        path = (folder / name).resolve(strict=True) if PLAIN_NAME.fullmatch(name) else None
+        if path is None or path.parent != folder.resolve():
+            _refuse(f"{folder.name}/{name} must lie in the folder of its card and leads out of it.")
+        if not path.is_file():
+            _refuse(f"{folder.name}/{name} must be a file.")
+        with path.open("rb") as file:
+            return file.read(size_bytes + 1)
+    except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle
+        missing = isinstance(error, FileNotFoundError)
+        _refuse(f"{folder.name}/{name} " + ("is missing." if missing else "cannot be read."))
+
+
+def _check(card: ModelCard) -> None:
+    """What types alone do not say."""
+    if [entry.index for entry in card.classes] != list(range(len(card.classes))):
+        _refuse(f"{CARD}: classes must stand in the order of their indices, from 0, none left out.")
+    for name, file in card.files.items():
+        if not PLAIN_NAME.fullmatch(name):
+            _refuse(f"{CARD}: the file name {name!r} could lead out of the folder.")
+        if not SHA256.fullmatch(file.sha256) or file.size_bytes < 0:
+            _refuse(f"{CARD}: {name} must have a sha256 of 64 small hexadecimal digits and a size in bytes.")
+    if not card.files:
+        _refuse(f"{CARD} names no files.")
+    try:
+        zone = datetime.fromisoformat(card.created).tzinfo
+    except ValueError:
+        zone = None
+    if zone is None:
+        _refuse(f"{CARD}: created must be a time as 2026-01-31T12:00:00+00:00, not {card.created!r}.")
+
+
+def _record(kind: type, value: object, place: str) -> Any:
+    if not isinstance(value, dict):
+        _refuse(f"{place} must be an object, not {value!r:.60}.")
+    kinds = get_type_hints(kind)
+    names = {entry.name for entry in fields(kind)}
+    for problem, odd in (("has no", names - value.keys()), ("has an unknown", value.keys() - names)):
+        if odd:
+            _refuse(f"{place} {problem} field {sorted(odd)[0]}.")
+    return kind(**{name: _value(kinds[name], value[name], f"{place}: {name}") for name in names})
+
+
+def _value(kind: Any, value: object, place: str) -> Any:
+    """A JSON value as what the field's annotation says, or a refusal that tells the place."""
+    origin, inner = get_origin(kind), get_args(kind)
+    if origin is UnionType:
+        return None if value is None else _value(inner[0], value, place)
+    if is_dataclass(kind):
+        return _record(kind, value, place)  # type: ignore[arg-type]  # a class, not one of its objects
+    if origin is Mapping and isinstance(value, dict):
+        return {key: _value(inner[1], item, f"{place}.{key}") for key, item in value.items()}
+    if origin is tuple and isinstance(value, list) and (inner[-1] is Ellipsis or len(value) == len(inner)):
+        return tuple(_value(inner[0], item, f"{place}[{index}]") for index, item in enumerate(value))
+    if kind is float and type(value) in (int, float) and abs(value) <= sys.float_info.max:  # type: ignore[arg-type]
+        return float(value)  # type: ignore[arg-type]
+    if origin is None and type(value) is kind and kind is not float:
+        return value
+    return _refuse(f"{place} must be {getattr(kind, '__name__', kind) if origin is None else kind}, not {value!r:.60}.")
+
+
+def _refuse(message: str) -> NoReturn:
+    raise BadModel(message, HINT)
