@@ -7,14 +7,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from analyzer import cascades, haar, views
 from benchmarks import detection_pictures as pictures
-from benchmarks.detection_pictures import Picture, Truth
+from benchmarks.detection_pictures import Picture
+from benchmarks.detection_truth import Truth
 
 SEED = 11
 FEATURES = (
@@ -49,7 +49,8 @@ def fitting_pictures(size: float = 1.0) -> Iterator[Picture]:
         pictures.pasted(int(400 * size), SEED),
         pictures.acne04(int(260 * size), SEED, turns=(0, 0, 0, 1, 2, 3)),
         pictures.wider(),
-        pictures.without_faces(int(400 * size), SEED),
+        pictures.dermatoscopy(int(400 * size), SEED),
+        pictures.close_ups(int(400 * size), SEED),
         pictures.wider_tiles(),
     )
 
@@ -68,7 +69,6 @@ def examined(picture: Picture) -> Iterator[Examined]:
 
 
 def collect(source: Iterable[Picture]) -> list[Examined]:
-    cv2.setNumThreads(1)
     return [one for picture in source for one in examined(picture)]
 
 

@@ -1,68 +1,41 @@
-"""Pictures with known faces, and pictures without, for `benchmarks.detection`. Reads SKIN_DATA; writes nothing.
+"""Pictures with known faces, and pictures without, for the benchmarks of face finding. Reads SKIN_DATA; writes nothing.
 
-Where the truth comes from: teacher landmarks (`face_landmarks.npz`) for UTKFace, ACNE04 and skin_defects, drawn boxes
-for WIDER. The true box is the square of the detector's convention: 1.41 times the distance from eye line to chin, 0.165
-of that distance below the eyes, which is where the `alt2` cascade puts its hits on 235 frontal UTKFace and ACNE04
-faces; centred on the visible face (the teacher's oval), which on a frontal face is the middle between the eyes.
+Where the truth comes from: teacher landmarks (`face_landmarks.npz`) for UTKFace, ACNE04 and skin_defects, marks by hand
+(`training/marks/acne04_profiles.json`) for ACNE04 faces that the teacher misses, drawn boxes for WIDER.
 """
 
 from __future__ import annotations
 
+import csv
 import json
 import math
-import os
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
+from itertools import islice
 from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from analyzer.values import Face, Points, Rgb
-from benchmarks.corpus import RACES, held_out
+from analyzer.values import Points, Rgb
+from benchmarks import corpus, textures
+from benchmarks.detection_truth import Truth, drawn, from_landmarks, from_mark, moved
 
-DATA = Path(os.environ.get("SKIN_DATA", Path(__file__).resolve().parents[1] / ".." / "shared" / "data"))
-SIDE_PER_CHIN = 1.41  # side of the box / distance from eye line to chin, see above
-DOWN_PER_CHIN = 0.165
-LEAST_SIDES, MOST_SIDES = 0.6, 1.6  # a right box is not smaller or larger than this share of the true one
-MOST_ROLL_ERROR_DEG = 40.0
-OVAL = slice(0, 36)
-NOSE = slice(128, 140)
-IRISES = slice(140, 142)
-
-
-@dataclass(frozen=True)
-class Truth:
-    """One real face, in pixels of its picture.
-
-    Attributes:
-        outline: (N, 2) polygon around the face.
-        centre, side: of the box in the detector's convention.
-        eyes: (2, 2) iris centres, the picture's left (upright) first; None for a drawn box.
-        roll_deg: clockwise positive; None for a drawn box.
-        yaw_deg: asin of the nose's place between the sides of the oval: a proxy, positive to the picture's right.
-    """
-
-    outline: Points
-    centre: tuple[float, float]
-    side: float
-    eyes: Points | None = None
-    roll_deg: float | None = None
-    yaw_deg: float | None = None
-
-    def matches(self, face: Face) -> bool:
-        """The box centre lies in the outline, the size is sensible and the roll is not far off."""
-        inside = cv2.pointPolygonTest(self.outline.reshape(-1, 1, 2), face.box.centre, False) >= 0
-        sized = LEAST_SIDES <= face.box.width / self.side <= MOST_SIDES
-        return inside and sized and abs(turn_between(face.roll_deg, self.roll_deg or 0.0)) <= MOST_ROLL_ERROR_DEG
+MARKS = corpus.ROOT / "training" / "marks" / "acne04_profiles.json"
+MARKED_PX = 640  # side of the pictures that were marked
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture with all faces in it that are large enough to be looked for; `name` is its path below SKIN_DATA."""
+    """A picture with all known faces in it.
+
+    Attributes:
+        group: race, severity, view or whatever the source is divided into.
+        name: path below SKIN_DATA; of HAM10000 the lesion, whose pictures stay on one side of the split.
+    """
 
     source: str
     group: str
@@ -72,37 +45,47 @@ class Picture:
 
     @property
     def held_out(self) -> bool:
-        """The split of the project; pictures that were pasted or cut follow the original file."""
-        return held_out(Path(self.name))
+        """The split of the project; pictures that were pasted, cut or turned follow the original."""
+        return corpus.held_out(Path(self.name))
 
 
-def turn_between(one_deg: float, other_deg: float) -> float:
-    """Signed difference of two angles in -180..180 degrees."""
-    return (one_deg - other_deg + 180.0) % 360.0 - 180.0
+def utkface(count: int, seed: int, held_out: bool | None = None) -> Iterator[Picture]:
+    """UTKFace pictures with teacher landmarks; of both sides of the split, or of one."""
+    for path in _sample("utkface/*.jpg", count, seed, held_out):
+        rgb, race = read(path), corpus.race(path)
+        if rgb is not None and race and _name(path) in landmarks():
+            yield Picture("UTKFace", race, _name(path), rgb, (marked(path, rgb),))
 
 
-def utkface(count: int, seed: int) -> Iterator[Picture]:
-    for path in _sample("utkface/*.jpg", count, seed):
-        rgb = read(path)
-        fields = path.name.split("_")
-        if rgb is not None and len(fields) == 4 and _name(path) in landmarks():
-            yield Picture("UTKFace", RACES[int(fields[2])], _name(path), rgb, (marked(path, rgb),))
-
-
-def acne04(count: int, seed: int, turns: tuple[int, ...] = (0,)) -> Iterator[Picture]:
+def acne04(
+    count: int | None, seed: int, turns: tuple[int, ...] = (0,), held_out: bool | None = None
+) -> Iterator[Picture]:
     """ACNE04 with teacher landmarks, each turned clockwise by one of `turns` quarter turns."""
     chooser = random.Random(seed)
-    known = [path for path in _sample("acne04/*.jpg", None, seed) if _name(path) in landmarks()]
+    known = [path for path in _sample("acne04/*.jpg", None, seed, held_out) if _name(path) in landmarks()]
     for path in known[:count]:
         rgb = read(path)
         if rgb is not None:
             picture = Picture("ACNE04", f"severity {path.name[5]}", _name(path), rgb, (marked(path, rgb),))
-            yield turned(picture, chooser.choice(turns))
+            yield turned(picture, 90 * chooser.choice(turns))
+
+
+def hand_marked(held_out: bool) -> Iterator[Picture]:
+    """ACNE04 faces that the teacher misses, marked by hand; none as long as there are no marks."""
+    if not MARKS.is_file():
+        return
+    for mark in json.loads(MARKS.read_text(encoding="utf-8"))["marks"]:
+        path = corpus.data_root() / mark["file"]
+        if mark["kind"] == "face" and corpus.held_out(path) == held_out:
+            rgb = read(path)
+            if rgb is not None:
+                truth = from_mark(mark, max(rgb.shape[:2]) / MARKED_PX)
+                yield Picture("ACNE04 hand-marked", f"severity {path.name[5]}", mark["file"], rgb, (truth,))
 
 
 def skin_defects() -> Iterator[Picture]:
-    """The selfies kept for testing; never fit anything on them. A drawn truth exists for some only."""
-    for path in sorted(DATA.glob("skin_defects/*/*/*.jpg")):
+    """The selfies kept for testing; never fit anything on them."""
+    for path in sorted(corpus.data_root().glob("skin_defects/*/*/*.jp*g")):
         rgb = read(path)
         if rgb is not None:
             truths = (marked(path, rgb),) if _name(path) in landmarks() else ()
@@ -110,27 +93,15 @@ def skin_defects() -> Iterator[Picture]:
 
 
 def wider() -> Iterator[Picture]:
-    for entry in json.loads((DATA / "wider" / "boxes.json").read_text()):
-        rgb = read(DATA / "wider" / "images" / entry["file"])
+    """WIDER scenes with all their drawn faces, however small."""
+    folder = corpus.data_root() / "wider"
+    for entry in json.loads((folder / "boxes.json").read_text(encoding="utf-8")):
+        rgb = read(folder / "images" / entry["file"])
         if rgb is None:
             continue
         scale = np.array([rgb.shape[1] / entry["width"], rgb.shape[0] / entry["height"]] * 2)
-        yield Picture(
-            "WIDER",
-            "scenes",
-            f"wider/images/{entry['file']}",
-            rgb,
-            tuple(drawn(box * scale) for box in entry["boxes_xyxy"]),
-        )
-
-
-def without_faces(count: int, seed: int) -> Iterator[Picture]:
-    """Skin without a whole face (HAM10000, close-ups): every face found there is false."""
-    for source, pattern in (("HAM10000", "ham10000/images/*.jpg"), ("close-ups", "closeups/*/*.jpg")):
-        for path in _sample(pattern, count, seed):
-            rgb = read(path)
-            if rgb is not None:
-                yield Picture(source, "no face", _name(path), rgb, ())
+        truths = tuple(drawn(np.array(box) * scale) for box in entry["boxes_xyxy"])
+        yield Picture("WIDER", "scenes", f"wider/images/{entry['file']}", rgb, truths)
 
 
 def wider_tiles(side_px: int = 200) -> Iterator[Picture]:
@@ -144,6 +115,48 @@ def wider_tiles(side_px: int = 200) -> Iterator[Picture]:
                     yield Picture("WIDER tiles", "no face", picture.name, cv2.resize(tile, (416, 416)), ())
 
 
+def dermatoscopy(count: int, seed: int, held_out: bool | None = None) -> Iterator[Picture]:
+    """HAM10000, one picture of each lesion."""
+    folder = corpus.data_root() / "ham10000"
+    with (folder / "HAM10000_metadata.csv").open(encoding="utf-8") as lines:
+        lesions = {row["lesion_id"]: row["image_id"] for row in csv.DictReader(lines)}
+    for lesion in _side(sorted(lesions), seed, held_out)[:count]:
+        rgb = read(folder / "images" / f"{lesions[lesion]}.jpg")
+        if rgb is not None:
+            yield Picture("HAM10000", "no face", lesion, rgb, ())
+
+
+def close_ups(count: int, seed: int, held_out: bool | None = None) -> Iterator[Picture]:
+    """Skin from near, without a whole face."""
+    for path in _sample("closeups/*/*.jpg", count, seed, held_out):
+        rgb = read(path)
+        if rgb is not None:
+            yield Picture("close-ups", "no face", _name(path), rgb, ())
+
+
+def generated(count: int, seed: int) -> Iterator[Picture]:
+    """Plain and patterned surfaces."""
+    for number in range(count):
+        kind = textures.KINDS[number % len(textures.KINDS)]
+        rgb = textures.texture(kind, np.random.default_rng((seed, number)))
+        yield Picture("generated", "no face", f"{kind}/{number}", rgb, ())
+
+
+def faceless(count: int, seed: int) -> Iterator[Picture]:
+    """`count` held-out pictures without a face: half dermatoscopy, up to a fifth each close-ups and scenes, else generated."""
+    real = (
+        dermatoscopy(count // 2, seed, held_out=True),
+        close_ups(count // 5, seed, held_out=True),
+        islice((tile for tile in wider_tiles() if tile.held_out), count // 5),
+    )
+    given = 0
+    for source in real:
+        for picture in source:
+            given += 1
+            yield picture
+    yield from generated(count - given, seed)
+
+
 def pasted(count: int, seed: int) -> Iterator[Picture]:
     """UTKFace faces pasted at random size, place and roll into WIDER scenes; a third on its side or head."""
     chooser = random.Random(seed)
@@ -154,62 +167,38 @@ def pasted(count: int, seed: int) -> Iterator[Picture]:
         yield _paste(face, scene, chooser.uniform(0.25, 0.7), roll_deg, (chooser.random(), chooser.random()))
 
 
-def turned(picture: Picture, quarters: int) -> Picture:
-    """The picture turned clockwise by quarter turns."""
+def turned(picture: Picture, angle_deg: float) -> Picture:
+    """The picture turned clockwise, enlarged so that nothing is cut; its edge pixels fill the corners."""
     height, width = picture.rgb.shape[:2]
-    matrices = {
-        0: [[1, 0, 0], [0, 1, 0]],
-        1: [[0, -1, height], [1, 0, 0]],
-        2: [[-1, 0, width], [0, -1, height]],
-        3: [[0, 1, 0], [-1, 0, width]],
-    }
-    matrix = np.array(matrices[quarters % 4], np.float32)
-    truths = tuple(_moved(truth, matrix) for truth in picture.truths)
-    rgb = np.ascontiguousarray(np.rot90(picture.rgb, -quarters))
-    return Picture(picture.source, picture.group, picture.name, rgb, truths)
+    turn = math.radians(angle_deg)
+    cos, sin = round(math.cos(turn), 12), round(math.sin(turn), 12)
+    size = np.array([abs(width * cos) + abs(height * sin), abs(width * sin) + abs(height * cos)])
+    size = np.ceil(size - 1e-6)
+    axes = np.array([[cos, -sin], [sin, cos]])
+    matrix = np.column_stack([axes, size / 2 - axes @ (width / 2, height / 2)])
+    if angle_deg % 90 == 0:
+        rgb = np.ascontiguousarray(np.rot90(picture.rgb, -round(angle_deg / 90)))
+    else:
+        of_centres = matrix.copy()  # OpenCV counts from the middle of the first pixel, the truths from its corner
+        of_centres[:, 2] += axes @ (0.5, 0.5) - 0.5
+        wanted = (int(size[0]), int(size[1]))
+        rgb = cv2.warpAffine(picture.rgb, of_centres, wanted, borderMode=cv2.BORDER_REPLICATE)
+    return replace(picture, rgb=rgb, truths=tuple(moved(truth, matrix) for truth in picture.truths))
 
 
 def marked(path: Path, rgb: Rgb) -> Truth:
     """Truth from the teacher landmarks of a file."""
-    points = landmarks()[_name(path)] * np.array(rgb.shape[1::-1], np.float32)
-    return from_landmarks(points)
+    return from_landmarks(landmarks()[_name(path)] * np.array(rgb.shape[1::-1], np.float32))
 
 
-def from_landmarks(points: Points) -> Truth:
-    """Truth from (142, 2) teacher landmarks in pixels."""
-    eyes = points[IRISES]
-    eyes = eyes[np.argsort(eyes[:, 0])]
-    across, down = eyes[1] - eyes[0]
-    roll = math.atan2(down, across)
-    downwards = np.array([-math.sin(roll), math.cos(roll)], np.float32)
-    sideways = np.array([math.cos(roll), math.sin(roll)], np.float32)
-    middle = eyes.mean(axis=0)
-    chin_px = float(((points[OVAL] - middle) @ downwards).max())
-    sides = (points[OVAL] - middle) @ sideways
-    nose = ((points[NOSE] - middle) @ sideways).mean()
-    place = (2 * nose - sides.max() - sides.min()) / max(sides.max() - sides.min(), 1.0)
-    x, y = middle + DOWN_PER_CHIN * chin_px * downwards + (sides.max() + sides.min()) / 2 * sideways
-    return Truth(
-        outline=points[OVAL].astype(np.float32),
-        centre=(float(x), float(y)),
-        side=SIDE_PER_CHIN * chin_px,
-        eyes=eyes.astype(np.float32),
-        roll_deg=math.degrees(roll),
-        yaw_deg=math.degrees(math.asin(float(np.clip(place, -1, 1)))),
-    )
-
-
-def drawn(box_xyxy: NDArray[np.float64]) -> Truth:
-    """Truth from a drawn box; its height runs from the hair line to the chin, a little more than the box convention."""
-    left, top, right, bottom = box_xyxy
-    outline = np.array([(left, top), (right, top), (right, bottom), (left, bottom)], np.float32)
-    return Truth(outline, ((left + right) / 2, (top + bottom) / 2), float(max(right - left, bottom - top)))
+def landmarks() -> dict[str, Points]:
+    """File name below SKIN_DATA → (142, 2) teacher landmarks in 0..1 of width and height."""
+    return _landmarks(corpus.data_root())
 
 
 @cache
-def landmarks() -> dict[str, Points]:
-    """File name below SKIN_DATA → (142, 2) teacher landmarks in 0..1 of width and height."""
-    with np.load(DATA / "face_landmarks.npz") as stored:
+def _landmarks(root: Path) -> dict[str, Points]:
+    with np.load(root / "face_landmarks.npz") as stored:
         points = stored["points"].astype(np.float32) / int(stored["scale"])
         return dict(zip(stored["paths"].tolist(), points, strict=True))
 
@@ -234,25 +223,10 @@ def _paste(face: Picture, scene: Picture, share: float, roll_deg: float, place: 
     rgb = (rgb + (1 - cover) * scene.rgb).astype(np.uint8)
     hidden = cover[..., 0] > 0
     others = tuple(truth for truth in scene.truths if not hidden[_pixel(truth.centre, hidden.shape)])
-    return Picture("pasted", face.group, face.name, rgb, (_moved(face.truths[0], matrix), *others))
+    return Picture("pasted", face.group, face.name, rgb, (moved(face.truths[0], matrix), *others))
 
 
-def _moved(truth: Truth, matrix: NDArray[np.float32]) -> Truth:
-    """The truth after a turn, shift and zoom of its picture."""
-    zoom = float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
-    turn_deg = math.degrees(math.atan2(matrix[1, 0], matrix[0, 0]))
-    x, y = matrix[:, :2] @ np.array(truth.centre) + matrix[:, 2]
-    return Truth(
-        outline=(truth.outline @ matrix[:, :2].T + matrix[:, 2]).astype(np.float32),
-        centre=(float(x), float(y)),
-        side=truth.side * zoom,
-        eyes=None if truth.eyes is None else (truth.eyes @ matrix[:, :2].T + matrix[:, 2]).astype(np.float32),
-        roll_deg=turn_between((truth.roll_deg or 0.0) + turn_deg, 0.0),
-        yaw_deg=truth.yaw_deg,
-    )
-
-
-def _touches(truth: Truth, low: NDArray[np.float64], high: NDArray[np.float64]) -> bool:
+def _touches(truth: Truth, low: NDArray[np.integer], high: NDArray[np.integer]) -> bool:
     return bool((truth.outline.max(axis=0) > low).all() and (truth.outline.min(axis=0) < high).all())
 
 
@@ -261,10 +235,17 @@ def _pixel(point: tuple[float, float], shape: tuple[int, ...]) -> tuple[int, int
 
 
 def _name(path: Path) -> str:
-    return path.relative_to(DATA).as_posix()
+    return path.relative_to(corpus.data_root()).as_posix()
 
 
-def _sample(pattern: str, count: int | None, seed: int) -> list[Path]:
-    paths = sorted(DATA.glob(pattern))
-    random.Random(seed).shuffle(paths)
-    return paths if count is None else paths[:count]
+def _sample(pattern: str, count: int | None, seed: int, held_out: bool | None = None) -> list[Path]:
+    root = corpus.data_root()
+    names = sorted(path.relative_to(root).as_posix() for path in root.glob(pattern))
+    return [root / name for name in _side(names, seed, held_out)[:count]]
+
+
+def _side(names: list[str], seed: int, held_out: bool | None) -> list[str]:
+    """Names in a seeded order; of both sides of the split, or of one."""
+    kept = [name for name in names if held_out is None or corpus.held_out(Path(name)) == held_out]
+    random.Random(seed).shuffle(kept)
+    return kept
