@@ -1,14 +1,16 @@
 # Set-up needs Python 3.11 to 3.13, make and nothing else: every target that needs packages makes .venv by itself, and
-# makes it anew only when a lock changes.
+# makes it anew only when a lock changes. Training has an environment of its own, .venv-training.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup serve test check format coverage bench lock clean
+.PHONY: help setup serve test check format coverage bench train-env lock clean suitable-python
 
 VENV := .venv
 BIN := $(VENV)/bin
+TRAINING := .venv-training
+PROCESSOR := $(if $(GPU),gpu,cpu)
 SUITABLE := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3; do \
 	if $$name -c '$(SUITABLE)' >/dev/null 2>&1; then echo $$name; break; fi; done)
@@ -16,7 +18,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 BENCHMARKS = $(sort $(basename $(notdir $(shell grep -l '__name__ == "__main__"' benchmarks/*.py))))
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(VENV)/dev.stamp ## Make .venv with everything for tests, checks and benchmarks
 
@@ -45,24 +47,29 @@ coverage: $(VENV)/dev.stamp ## Run the tests and show the branches that no test 
 bench: $(VENV)/dev.stamp ## Run one benchmark (BENCH=latency) or, without BENCH, all of them
 	@for name in $(or $(BENCH),$(BENCHMARKS)); do echo "== $$name"; $(BIN)/python -m benchmarks.$$name $(ARGS); done
 
-lock: | $(VENV)/python.stamp ## Write the locks anew from the requirements
-	rm -rf $(VENV)-lock && $(PYTHON) -m venv $(VENV)-lock
-	for name in requirements requirements-dev; do \
+train-env: $(TRAINING)/$(PROCESSOR).stamp ## Make .venv-training with everything for training (GPU=1 adds CUDA's libraries)
+
+lock: | suitable-python ## Write the locks anew from the requirements
+	for name in requirements requirements-dev training/requirements; do \
+		$(PYTHON) -m venv --clear $(VENV)-lock; \
 		grep -v '^-[cr]' $$name.txt > $(VENV)-lock/wanted.txt; \
+		if [[ $$name != requirements ]]; then cat requirements.lock >> $(VENV)-lock/wanted.txt; fi; \
 		$(VENV)-lock/bin/python -m pip --disable-pip-version-check --quiet install -r $(VENV)-lock/wanted.txt; \
 		{ echo "# Exact versions, installed by make and bound to $$name.txt; CPython 3.11 to 3.13. Written by make lock: do not edit."; \
-		$(VENV)-lock/bin/python -m pip freeze --local; } > $(VENV)-lock/$$name.lock; \
-		mv $(VENV)-lock/$$name.lock $$name.lock; done
+		$(VENV)-lock/bin/python -m pip freeze --local; } > $(VENV)-lock/written.lock; \
+		mv $(VENV)-lock/written.lock $$name.lock; done
 	rm -rf $(VENV)-lock
 
-clean: ## Remove .venv, caches and benchmark results
-	rm -rf $(VENV) $(VENV)-lock .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage htmlcov benchmarks/results
+clean: ## Remove .venv, .venv-training, caches and benchmark results
+	rm -rf $(VENV) $(VENV)-lock $(TRAINING) .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage htmlcov benchmarks/results
 	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
 
-$(VENV)/python.stamp:
+suitable-python:
 	@if [ -z "$(PYTHON)" ] || ! $(PYTHON) -c '$(SUITABLE)'; then \
 		echo "Python 3.11, 3.12 or 3.13 is needed and was not found; install one, or name it: make PYTHON=/path/to/python3.11" >&2; \
 		exit 1; fi
+
+$(VENV)/python.stamp: | suitable-python
 	$(PYTHON) -m venv --clear $(VENV)
 	touch $@
 
@@ -72,4 +79,10 @@ $(VENV)/serve.stamp: requirements.lock | $(VENV)/python.stamp
 
 $(VENV)/dev.stamp: requirements-dev.lock $(VENV)/serve.stamp
 	$(PIP) install -r requirements-dev.lock
+	touch $@
+
+$(TRAINING)/$(PROCESSOR).stamp: requirements.lock training/requirements.lock | suitable-python
+	$(PYTHON) -m venv --clear $(TRAINING)
+	$(TRAINING)/bin/python -m pip --disable-pip-version-check --quiet install -r training/requirements.lock \
+		$(if $(GPU),'tensorflow[and-cuda]')
 	touch $@
