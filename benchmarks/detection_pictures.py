@@ -70,6 +70,16 @@ def acne04(
             yield turned(picture, 90 * chooser.choice(turns))
 
 
+def dermalscan4(held_out: bool) -> Iterator[Picture]:
+    """dermalscan4 with teacher landmarks, in the order of the names."""
+    for name in sorted(landmarks()):
+        if name.startswith("dermalscan4/") and corpus.held_out(Path(name)) == held_out:
+            path = corpus.data_root() / name
+            rgb = read(path)
+            if rgb is not None:
+                yield Picture("dermalscan4", path.parent.name, name, rgb, (marked(path, rgb),))
+
+
 def hand_marked(held_out: bool) -> Iterator[Picture]:
     """ACNE04 faces that the teacher misses, marked by hand; none as long as there are no marks."""
     if not MARKS.is_file():

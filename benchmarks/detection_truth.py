@@ -26,6 +26,7 @@ MOST_ROLL_ERROR_DEG = 40.0
 LEAST_OVERLAP = 0.3  # intersection over union above which a detection lies on a drawn face
 FRONT_DEG = 15.0  # turn below which a selfie counts as front
 OVAL = slice(0, 36)
+TOP, CHIN = 0, 18  # in the oval
 NOSE = slice(128, 140)
 IRISES = slice(140, 142)
 
@@ -85,11 +86,11 @@ def turn_between(one_deg: float, other_deg: float) -> float:
 
 
 def from_landmarks(points: Points) -> Truth:
-    """Truth from (142, 2) teacher landmarks of an upright picture, in pixels."""
+    """Truth from (142, 2) teacher landmarks in pixels, of a face of any roll."""
+    right, down = points[CHIN] - points[TOP]
     eyes = points[IRISES]
-    eyes = eyes[np.argsort(eyes[:, 0])]
-    across, down = eyes[1] - eyes[0]
-    roll = math.atan2(down, across)
+    eyes = eyes[np.argsort(eyes @ (down, -right))]  # on a profile the teacher may swap them
+    roll = math.atan2(*(eyes[1] - eyes[0])[::-1])
     sideways, downwards = _axes(roll)
     middle = eyes.mean(axis=0)
     chin_px = float(((points[OVAL] - middle) @ downwards).max())
@@ -119,9 +120,9 @@ def from_mark(mark: Mapping[str, Any], scale: float = 1.0) -> Truth:
     at = {name: scale * np.array(point, float) for name, point in mark["points"].items() if point is not None}
     sideways, downwards = _axes(math.radians(mark["roll_deg"]))
     chin_px = float((at["chin"] - at["eye"]) @ downwards)
-    edges = [float((at[name] - at["eye"]) @ sideways) for name in ("front", "back") if name in at]
+    across = [float((at[name] - at["eye"]) @ sideways) for name in ("chin", "front", "back") if name in at]
     side = SIDE_PER_CHIN * chin_px
-    centre = at["eye"] + DOWN_PER_CHIN * chin_px * downwards + (sum(edges) / len(edges) if edges else 0.0) * sideways
+    centre = at["eye"] + DOWN_PER_CHIN * chin_px * downwards + (max(across) + min(across)) / 2 * sideways
     corners = [centre + side / 2 * (a * sideways + b * downwards) for a, b in ((-1, -1), (1, -1), (1, 1), (-1, 1))]
     return Truth(
         outline=np.array(corners, np.float32),
