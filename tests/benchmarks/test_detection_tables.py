@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import argparse
 import math
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from analyzer import face
+from analyzer.errors import ModelUnavailable
 from analyzer.face import Detector, FaceStage
 from analyzer.values import Face, Rgb
-from benchmarks import detection, figures
+from benchmarks import corpus, detection, detection_stages, figures
 from benchmarks import detection_tables as tables
 from benchmarks.detection_pictures import Picture, turned
 from benchmarks.detection_truth import drawn, from_landmarks
@@ -19,6 +24,10 @@ from tests.benchmarks.generated_faces import face_at, landmarks
 TRUTH = from_landmarks(landmarks())
 RIGHT = face_at(*TRUTH.centre, TRUTH.side)
 WRONG = face_at(40, 40, 30)
+NAMES = [f"utkface/{number}_0_0_1.jpg" for number in range(50)]
+HELD_OUT_AND_NOT = [
+    next(name for name in NAMES if corpus.held_out(Path(name)) == held_out) for held_out in (True, False)
+]
 
 
 def stage(name: str, *answers: Sequence[Face]) -> Detector:
@@ -126,3 +135,40 @@ def test_every_angle_is_asked_of_the_same_faces(monkeypatch: pytest.MonkeyPatch)
     asked = [(angle_deg, picture.source) for angle_deg, picture in detection.turned_faces(1.0)]
     assert len(asked) == 48
     assert {angle for angle, source in asked if source == "ACNE04"} == set(map(float, range(0, 360, 15)))
+
+
+def test_the_network_is_asked_for_all_that_it_suspects(monkeypatch: pytest.MonkeyPatch) -> None:
+    picture = pictures("White")[0]
+    monkeypatch.setattr(
+        detection.fitting,
+        "fitting_pictures",
+        lambda size: iter([replace(picture, name=name) for name in HELD_OUT_AND_NOT]),
+    )
+    asked: list[float] = []
+
+    def detect(rgb: Rgb, least_confidence: float = 0.5) -> tuple[Face, ...]:
+        asked.append(least_confidence)
+        return (RIGHT, face_at(40, 40, 30, confidence=0.1))
+
+    rows = detection.reliability("network", Detector(FaceStage("network", "1"), detect), 1.0)
+    assert asked == [detection.LEAST_CONFIDENCE]  # one picture is held out
+    assert rows[-1]["candidates"] == 2
+    assert rows[-1]["confidence"] == "all, ECE 0.100"
+
+
+def test_a_network_that_is_not_there_is_left_out_unless_asked_for(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def missing(folder: Path) -> Detector:
+        raise ModelUnavailable("No artefact.", "Install one.")
+
+    parser = argparse.ArgumentParser()
+    monkeypatch.setattr(face, "network", missing)
+    assert set(detection_stages.chosen("both", parser)) == {"haar"}
+    assert "No artefact." in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        detection_stages.chosen("network", parser)
+    monkeypatch.setattr(face, "network", lambda folder: stage("network", []))
+    assert set(detection_stages.chosen("both", parser)) == {"haar", "network"}
+    assert set(detection_stages.chosen("network", parser)) == {"network"}
+    assert set(detection_stages.chosen("haar", parser)) == {"haar"}
