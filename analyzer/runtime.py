@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from analyzer.errors import BadModel
 
 TELEMETRY = "openvino_telemetry"  # sends to Google Analytics on import, through a forked process, unless it is absent
-TOOLS = "openvino.tools.ovc"  # converters; not needed to serve: 15 MB and 55 ms of import
+TOOLS = "openvino.tools.ovc"  # converters: not needed to serve, and most of what the import costs
 PRECISIONS = ("f32", "bf16")
 REQUESTS = 2  # callers inside one network at a time; further ones wait. Each costs one set of inputs and outputs
 KEPT_KERNELS = 64  # prepared layers kept for input shapes met before; its own limit, 5000, is no bound on memory

@@ -24,10 +24,12 @@ FEW = {  # package → the only places that may import it
     "prometheus_client": ("web/", "gunicorn.conf.py"),
     "boto3": ("analyzer/model_store.py",),
     "botocore": ("analyzer/model_store.py",),
-    "openvino": ("analyzer/runtime.py",),
-    "onnxruntime": ("analyzer/runtime.py",),
+    "openvino": ("analyzer/runtime.py", "training/"),
+    "openvino_telemetry": (),
+    "onnxruntime": ("benchmarks/runtime.py",),
+    "onnx": ("benchmarks/runtime.py",),
     "tensorflow": ("training/",),
-    "keras": ("training/", "analyzer/runtime.py"),
+    "keras": ("training/",),
     "prefect": ("training/dermaops/flow.py",),
 }
 TRAINING_MAY_USE = {
@@ -40,7 +42,11 @@ TRAINING_MAY_USE = {
     "skin",
     "skin_tone",
     "preprocessing",
+    "face_crops",
+    "face_network",
+    "head_pose",
     "model_card",
+    "runtime",
     "conditions",
     "pipeline",
     "values",
@@ -120,6 +126,43 @@ def test_every_file_in_conditions_is_in_the_table() -> None:
     files = {path.stem for path in (ROOT / "analyzer" / "conditions").glob("*.py")} - {"__init__"}
     assert files == set(CONDITIONS)
     assert all(measure.__module__ == f"analyzer.conditions.{name}" for name, measure in CONDITIONS.items())
+
+
+def first_line(tree: ast.AST, sought: str) -> float:
+    """Line of the first call of `sought`; infinite where there is none."""
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and ast.unparse(node.func) == sought]
+    return min((node.lineno for node in calls), default=float("inf"))
+
+
+def test_openvino_is_imported_only_after_its_telemetry_is_shut_out() -> None:
+    """A plain `import openvino` tells Google Analytics; elsewhere it stands in a function, after `runtime.openvino()`."""
+    for path in (*SOURCES, *(ROOT / "tests").rglob("*.py")):
+        if relative(path) == "analyzer/runtime.py":
+            continue
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        if not any(imports_openvino(node) for node in ast.walk(tree)):
+            continue
+        ready = {
+            id(node)
+            for function in ast.walk(tree)
+            if isinstance(function, ast.FunctionDef)
+            for node in ast.walk(function)
+            if getattr(node, "lineno", 0) > first_line(function, "runtime.openvino")
+        }
+        early = [ast.unparse(node) for node in ast.walk(tree) if imports_openvino(node) and id(node) not in ready]
+        assert early == [], relative(path)
+
+
+def imports_openvino(node: ast.AST) -> bool:
+    names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+    names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+    return any(name.split(".")[0] == "openvino" for name in names)
+
+
+@pytest.mark.parametrize("name", ["runtime", "model_card"])
+def test_what_later_stages_rest_on_rests_on_errors_alone(name: str) -> None:
+    ours = {imported.split(".")[1] for imported in imports_from(ROOT / "analyzer" / f"{name}.py", "analyzer")}
+    assert ours == {"errors"}
 
 
 @pytest.mark.parametrize("name", ["values", "errors"])

@@ -33,7 +33,7 @@ def setting_names() -> list[str]:
 
 
 def targets() -> list[str]:
-    return re.findall(r"^([a-z]+):.*## ", MAKEFILE, re.MULTILINE)
+    return re.findall(r"^([a-z-]+):.*## ", MAKEFILE, re.MULTILINE)
 
 
 def benchmarks() -> list[str]:
