@@ -23,7 +23,7 @@ def test_rows_are_measured_and_agree(tmp_path: Path) -> None:
     with_onnx = runtime.save_onnx(weights, tmp_path)
     rows = [row for row in runtime.ROWS if row[1] == "f32" and row[2] == 1 and runtime.usable(row[0], with_onnx)]
     measured = [runtime.measure(*row, tmp_path, calls=2) for row in rows]
-    assert [row["runtime"] for row in measured][0] == "openvino"
+    assert measured[0]["runtime"] == "openvino"
     for row in measured:
         assert row["cold_s"] > 0 < row["median_ms"] <= row["p95_ms"]
         assert row["installed_mb"] > 10
