@@ -16,6 +16,13 @@ def held_out(path: Path) -> bool:
     return hashlib.sha256(group_of(path).encode()).digest()[0] % 2 == 1
 
 
+def part_of(path: Path) -> str:
+    """``"test"`` where held out, else ``"train"`` or, for one group in twelve, ``"validation"``: to choose numbers on."""
+    if held_out(path):
+        return "test"
+    return "validation" if hashlib.sha256(group_of(path).encode()).digest()[1] % 12 == 0 else "train"
+
+
 def group_of(path: Path) -> str:
     """What must not be torn apart: severity and run of numbers for ACNE04 (`levle2_41` → ``levle2/2``), else the stem."""
     severity, _, number = path.stem.partition("_")

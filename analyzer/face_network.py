@@ -1,0 +1,186 @@
+"""rgb -> faces by the two networks of `models/face_geometry`: boxes of any roll, landmarks, pose, a calibrated confidence.
+
+The detector looks once at a small copy of the whole picture. Around each box that it proposes, an upright crop of the
+picture goes through the landmark network, which places 142 points and tells whether it sees a face; a second crop, around
+those points, places them again. Both networks' logits make the confidence (logistic, numbers in the card).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analyzer import face_crops, geometry, head_pose, model_card, runtime, settings
+from analyzer.face_crops import CROP_PX, FaceBox
+from analyzer.head_pose import Shape
+from analyzer.model_card import ModelCard
+from analyzer.runtime import Network
+from analyzer.values import Box, Face, Points, Rgb
+
+DETECTOR, LANDMARKS, SHAPE = "detector", "landmarks", "shape.json"
+STRIDES = (8, 16, 32)  # of the detector's maps
+SIDE_UNIT = 4.0  # strides: what the map's log side is relative to
+SAME_PLACE = 0.35  # overlap of squares (intersection over union) above which two boxes mean one face
+MOST_PROPOSED = 12  # boxes that are looked at closely
+MOST_FACES = 8
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """What the networks make of one proposal."""
+
+    points: Points  # (142, 2) in picture pixels
+    proposed_logit: float
+    face_logit: float
+
+
+@dataclass(frozen=True, eq=False)
+class FaceNetwork:
+    """The loaded stage.
+
+    Attributes:
+        detector: picture (1, S, S, 3) → maps (1, S / stride, S / stride, 6).
+        landmarks: crop (1, 128, 128, 3) → points (1, 284) in crop sides from the middle, face (1, 1) logit.
+        shape: (142, 3) mean face.
+        card: of the artefact.
+    """
+
+    detector: Network
+    landmarks: Network
+    shape: Shape
+    card: ModelCard
+
+    @property
+    def version(self) -> str:
+        return self.card.version
+
+    def detect(self, rgb: Rgb, least_confidence: float | None = None) -> tuple[Face, ...]:
+        """Faces of a picture, best first (confidence times area), all with landmarks.
+
+        Args:
+            rgb: (H, W, 3) uint8 sRGB.
+            least_confidence: below it nothing counts as a face; default: the card's.
+
+        Returns:
+            Faces in pixels of `rgb`; empty when none was found.
+        """
+        least = self.card.thresholds["confidence"] if least_confidence is None else least_confidence
+        faces = [self._face(seen) for seen in self.look(rgb)]
+        faces = [face for face in distinct(faces) if face.confidence >= least]
+        return tuple(sorted(faces, key=lambda face: -face.confidence * face.box.area)[:MOST_FACES])
+
+    def look(self, rgb: Rgb) -> Iterator[Seen]:
+        """Every proposal of the detector, looked at closely."""
+        small, scale = face_crops.overview(rgb)
+        maps = self.detector(small[None])
+        boxes, logits = proposals(maps, self.card.thresholds["proposal_logit"])
+        for box, logit in zip(boxes, logits, strict=True):
+            box[:3] /= scale
+            points, _ = self._place(rgb, box)
+            points, face_logit = self._place(rgb, face_crops.box_of(points))
+            yield Seen(points, float(logit), face_logit)
+
+    def _place(self, rgb: Rgb, box: FaceBox) -> tuple[Points, float]:
+        """Landmarks in picture pixels and the logit that the crop shows a face."""
+        crop = face_crops.upright_crop(rgb, box)
+        out = self.landmarks(crop[None])
+        in_crop = (out["points"].reshape(-1, 2) + 0.5) * CROP_PX
+        matrix = np.vstack([face_crops.crop_matrix(box), [0, 0, 1]])
+        return face_crops.transformed(in_crop, np.linalg.inv(matrix)[:2]), float(out["face"][0, 0])
+
+    def _face(self, seen: Seen) -> Face:
+        x, y, side, roll = (float(value) for value in face_crops.box_of(seen.points))
+        groups = {name: seen.points[part] for name, part in geometry.GROUPS.items()}
+        return Face(
+            box=Box(x - side / 2, y - side / 2, side, side),
+            confidence=self.confidence(seen),
+            eyes=np.stack([groups["right_eye"].mean(axis=0), groups["left_eye"].mean(axis=0)]),
+            roll_deg=math.degrees(roll),
+            method="network",
+            yaw_deg=head_pose.pose(seen.points, self.shape).yaw_deg,
+            landmarks=groups,
+        )
+
+    def confidence(self, seen: Seen) -> float:
+        """Probability that the proposal is a face: logistic in both logits, fitted on the validation part of the split."""
+        numbers = self.card.thresholds
+        z = numbers["confidence_intercept"]
+        z += numbers["confidence_per_proposal_logit"] * seen.proposed_logit
+        z += numbers["confidence_per_face_logit"] * seen.face_logit
+        return 1.0 / (1.0 + math.exp(-min(max(z, -30.0), 30.0)))
+
+
+def load(folder: Path) -> FaceNetwork:
+    """The stage of an artefact folder.
+
+    Raises:
+        ModelUnavailable: there is no artefact.
+        BadModel: it is damaged or does not fit.
+    """
+    card = model_card.read(folder)
+    detector, landmarks = (
+        runtime.load(
+            model_card.verified_bytes(card, folder, f"{name}.xml"),
+            model_card.verified_bytes(card, folder, f"{name}.bin"),
+            threads=settings.CORES,
+        )
+        for name in (DETECTOR, LANDMARKS)
+    )
+    shape = np.array(json.loads(model_card.verified_bytes(card, folder, SHAPE)), float)
+    return FaceNetwork(detector, landmarks, shape, card)
+
+
+def proposals(
+    maps: dict[str, NDArray[np.float32]], least_logit: float
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Boxes (N, 4) in overview pixels and their logits (N,), best first; overlapping answers are averaged."""
+    found = np.concatenate([decoded(maps[f"stride_{stride}"][0], stride, least_logit) for stride in STRIDES])
+    found = found[np.argsort(-found[:, 0])]
+    boxes, logits = [], []
+    while len(found) and len(boxes) < MOST_PROPOSED:
+        same = overlap(found[0, 1:4], found[:, 1:4]) > SAME_PLACE
+        boxes.append(merged(found[same]))
+        logits.append(found[0, 0])
+        found = found[~same]
+    return np.array(boxes, np.float32).reshape(-1, 4), np.array(logits, np.float32)
+
+
+def decoded(answers: NDArray[np.float32], stride: int, least_logit: float) -> NDArray[np.float32]:
+    """(N, 6) of one map: logit, centre x, centre y, side in overview pixels, cosine and sine of the roll."""
+    rows, columns = np.nonzero(answers[..., 0] > least_logit)
+    logit, dx, dy, log_side, cos, sin = answers[rows, columns].T
+    x, y = (columns + 0.5 + dx) * stride, (rows + 0.5 + dy) * stride
+    side = SIDE_UNIT * stride * np.exp(np.minimum(log_side, 4.0))
+    return np.stack([logit, x, y, side, cos, sin], axis=1).astype(np.float32)
+
+
+def merged(answers: NDArray[np.float32]) -> NDArray[np.float32]:
+    """One box (4,) of answers to one face, weighted by their probabilities."""
+    weights = 1 / (1 + np.exp(-answers[:, 0]))
+    x, y, side, cos, sin = weights @ answers[:, 1:] / weights.sum()
+    return np.array([x, y, side, math.atan2(sin, cos)], np.float32)
+
+
+def overlap(square: NDArray[np.floating], squares: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Intersection over union of one square (centre x, centre y, side) with (N, 3) others, all taken as upright."""
+    half = (square[2] + squares[:, 2]) / 2
+    width, height = (np.clip(half - np.abs(squares[:, i] - square[i]), 0, None) for i in (0, 1))
+    least = np.minimum(square[2], squares[:, 2])
+    shared = np.minimum(width, least) * np.minimum(height, least)
+    return shared / (square[2] ** 2 + squares[:, 2] ** 2 - shared)
+
+
+def distinct(faces: Sequence[Face]) -> list[Face]:
+    """The most probable of each group of faces in one place."""
+    kept: list[Face] = []
+    for face in sorted(faces, key=lambda face: -face.confidence):
+        others = np.array([(*other.box.centre, other.box.width) for other in kept], float).reshape(-1, 3)
+        if not (overlap(np.array([*face.box.centre, face.box.width]), others) > SAME_PLACE).any():
+            kept.append(face)
+    return kept

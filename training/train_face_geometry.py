@@ -1,0 +1,217 @@
+"""Train the face stage: a detector of boxes and a network of landmarks, and bundle both in models/face_geometry.
+
+Run:     python -m training.train_face_geometry [--only detector|landmarks|export] [--data ../shared/data]
+Cost:    about 70 minutes on 2 cores, most of it the detector. Interrupted, it goes on where it was when run again.
+Expects: utkface, acne04, dermalscan4 with face_landmarks.npz, wider, ham10000, closeups. Only the part "train" of the
+         split is trained on, "validation" is printed after every epoch and used for thresholds; "test" is not read.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from analyzer.face_crops import CROP_PX
+from analyzer.face_network import SHAPE
+from analyzer.head_pose import Shape
+from training import face_export, face_shape
+from training import face_networks as networks
+from training.data import composites, faces
+from training.data.composites import CANVAS_PX, Pictures
+from training.data.targets import target_maps
+
+Batch = tuple[NDArray[np.float32], Mapping[str, NDArray[np.float32]]]
+
+
+@dataclass(frozen=True)
+class Course:
+    """How one network is trained."""
+
+    epochs: int
+    steps: int  # per epoch
+    batch: int
+    rate: float  # peak learning rate; rises over the first epoch, falls by a cosine
+
+
+COURSES = {"detector": Course(24, 250, 32, 2.5e-3), "landmarks": Course(20, 250, 48, 2.5e-3)}
+WEIGHT_DECAY = 2e-4
+LARGEST_GRADIENT = 10.0  # norm
+FACELESS_SHARE = 0.25  # of the landmark network's crops
+PORTRAIT_SHARE = 0.3  # of its faces
+VALIDATION_BATCHES = 12
+MIRROR_SAMPLE = 300  # faces that show which landmarks change places in a mirror
+CONFIDENCE_CANVASES = 600  # generated pictures that the confidence is fitted on, beside the real ones
+SEED = 6
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=Path(os.environ.get("SKIN_DATA", "../shared/data")))
+    parser.add_argument("--work", type=Path, default=Path("runs/face_geometry"), help="checkpoints")
+    parser.add_argument("--out", type=Path, default=Path("models/face_geometry"), help="folder of the artefact")
+    parser.add_argument("--only", choices=("detector", "landmarks", "export"))
+    options = parser.parse_args()
+    if not (options.data / "face_landmarks.npz").is_file():
+        parser.error(f"{options.data}: expected face_landmarks.npz there; name the folder with --data or SKIN_DATA")
+    cv2.setNumThreads(1)
+    options.work.mkdir(parents=True, exist_ok=True)
+    shape = mean_face(options.data, options.work)
+    train, validation = (gather(options.data, part, shape) for part in ("train", "validation"))
+    for name in ("detector", "landmarks"):
+        if options.only in (None, name):
+            fit(name, train, validation, options.work)
+    if options.only in (None, "export"):
+        export(options.work, options.out, train, validation)
+
+
+def mean_face(data: Path, work: Path) -> Shape:
+    """The mean three-dimensional face of the training part; kept in `work`/shape.json."""
+    path = work / SHAPE
+    if not path.is_file():
+        scenes = list(faces.labelled(data, "train"))
+        frames = [faces.upright_frame(scene.points) for scene in scenes if scene.points is not None]
+        partner = faces.mirror_order(frames[:MIRROR_SAMPLE])
+        path.write_text(json.dumps(np.round(face_shape.recovered(frames, partner), 4).tolist()), encoding="utf-8")
+    return np.array(json.loads(path.read_text(encoding="utf-8")))
+
+
+def gather(data: Path, part: str, shape: Shape) -> Pictures:
+    """All pictures of one part of the split."""
+    labelled = list(faces.labelled(data, part))
+    portraits = [scene for scene in labelled if scene.source != "utkface"] + list(faces.profiles(data, part, shape))
+    pictures = Pictures(
+        singles=[scene for scene in labelled if scene.source == "utkface"],
+        portraits=portraits,
+        crowds=list(faces.crowds(data, part)),
+        faceless=list(faces.faceless(data, part)),
+        partner=faces.mirror_order([faces.upright_frame(scene.points) for scene in labelled[:MIRROR_SAMPLE]]),
+    )
+    counts = {name: len(getattr(pictures, name)) for name in ("singles", "portraits", "crowds", "faceless")}
+    print(part, counts, flush=True)
+    return pictures
+
+
+def fit(name: str, train: Pictures, validation: Pictures, work: Path) -> None:
+    """Train one network, or go on with it; its weights end up in `work`/<name>.keras."""
+    course, folder = COURSES[name], work / name
+    folder.mkdir(parents=True, exist_ok=True)
+    keras.utils.set_random_seed(SEED)
+    network = {"detector": networks.detector, "landmarks": networks.landmarks}[name]()
+    print(f"{name}: {network.count_params()} parameters", flush=True)
+    network.compile(optimizer=optimizer(course), **LOSSES[name])
+    make = {"detector": detector_batch, "landmarks": landmark_batch}[name]
+    checked = [make(np.random.default_rng(i), validation, course.batch) for i in range(VALIDATION_BATCHES)]
+    network.fit(
+        Stream(make, train, course),
+        epochs=course.epochs,
+        validation_data=Fixed(checked),
+        callbacks=[
+            keras.callbacks.BackupAndRestore(str(folder / "backup"), delete_checkpoint=False),
+            keras.callbacks.CSVLogger(str(folder / "log.csv"), append=True),
+        ],
+        verbose=2,
+    )
+    network.save(work / f"{name}.keras")
+
+
+def export(work: Path, out: Path, train: Pictures, validation: Pictures) -> None:
+    """Write the artefact: both networks compiled, the mean face, the card."""
+    out.mkdir(parents=True, exist_ok=True)
+    for name, side_px in (("detector", CANVAS_PX), ("landmarks", CROP_PX)):
+        network = keras.models.load_model(work / f"{name}.keras", compile=False)
+        face_export.compile_network(network, out, side_px)
+    shutil.copy(work / SHAPE, out / SHAPE)
+    rng = np.random.default_rng(SEED)
+    drawn = [composites.canvas(rng, validation) for _ in range(CONFIDENCE_CANVASES)]
+    card = face_export.finish(out, train, validation, face_export.canvas_scenes(drawn))
+    print(f"{out}: {sum(file.size_bytes for file in card.files.values()) / 1e6:.2f} MB")
+
+
+def optimizer(course: Course) -> keras.optimizers.Optimizer:
+    rate = keras.optimizers.schedules.CosineDecay(
+        course.rate / 20,
+        decay_steps=course.steps * (course.epochs - 1),
+        warmup_target=course.rate,
+        warmup_steps=course.steps,
+    )
+    return keras.optimizers.AdamW(rate, weight_decay=WEIGHT_DECAY, global_clipnorm=LARGEST_GRADIENT)
+
+
+LOSSES = {
+    "detector": {"loss": {f"stride_{stride}": networks.detector_loss for stride in networks.STRIDES}},
+    "landmarks": {
+        "loss": {"points": networks.landmark_loss, "face": keras.losses.BinaryCrossentropy(from_logits=True)},
+        "metrics": {"face": keras.metrics.BinaryAccuracy(threshold=0.0)},
+    },
+}
+
+
+def detector_batch(rng: np.random.Generator, pictures: Pictures, count: int) -> Batch:
+    """Canvases (N, 192, 192, 3) float32 0..255 and their target maps."""
+    drawn = [composites.canvas(rng, pictures) for _ in range(count)]
+    targets = [target_maps(boxes, CANVAS_PX) for _, boxes in drawn]
+    maps = {name: np.stack([target[name] for target in targets]) for name in targets[0]}
+    return np.stack([rgb for rgb, _ in drawn]).astype(np.float32), maps
+
+
+def landmark_batch(rng: np.random.Generator, pictures: Pictures, count: int) -> Batch:
+    """Crops (N, 128, 128, 3) float32 0..255; landmarks (N, 284), nan where there are none; face or not (N, 1)."""
+    partner = pictures.partner
+    marked = [scene for scene in pictures.portraits if scene.points is not None]
+    rgb = np.empty((count, CROP_PX, CROP_PX, 3), np.float32)
+    points = np.full((count, 2 * networks.POINTS), np.nan, np.float32)
+    for row in range(count):
+        background = composites.faceless_crop(rng, pictures)
+        if rng.random() < FACELESS_SHARE:
+            rgb[row] = background
+            continue
+        source = marked if rng.random() < PORTRAIT_SHARE else pictures.singles
+        rgb[row], found = composites.crop(rng, source[int(rng.integers(len(source)))], partner, background)
+        points[row] = found.ravel()
+    return rgb, {"points": points, "face": (~np.isnan(points[:, :1])).astype(np.float32)}
+
+
+class Stream(keras.utils.PyDataset):
+    """Batches that are drawn anew all the time, each from its own seed."""
+
+    def __init__(self, make: Callable[..., Batch], pictures: Pictures, course: Course) -> None:
+        super().__init__(workers=1, max_queue_size=12)
+        self.make, self.pictures, self.course, self.epoch = make, pictures, course, 0
+
+    def __len__(self) -> int:
+        return self.course.steps
+
+    def __getitem__(self, index: int) -> Batch:
+        rng = np.random.default_rng((SEED, self.epoch, index, os.getpid()))
+        return self.make(rng, self.pictures, self.course.batch)
+
+    def on_epoch_end(self) -> None:
+        self.epoch += 1
+
+
+class Fixed(keras.utils.PyDataset):
+    """The same few batches every time."""
+
+    def __init__(self, batches: list[Batch]) -> None:
+        super().__init__()
+        self.batches = batches
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __getitem__(self, index: int) -> Batch:
+        return self.batches[index]
+
+
+if __name__ == "__main__":
+    main()
