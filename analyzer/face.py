@@ -5,14 +5,13 @@ The stage is chosen once in a process, by the first picture or by `warm_up`.
 
 from __future__ import annotations
 
-import importlib
 import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from analyzer import haar, settings
+from analyzer import face_network, haar, settings
 from analyzer.errors import AnalyzerError
 from analyzer.values import Face, Rgb
 
@@ -90,7 +89,7 @@ def network(folder: Path) -> Detector:
         BadModel: it holds one that is damaged or does not fit.
         ImportError: its runtime is not installed.
     """
-    learned = importlib.import_module("analyzer.face_network").load(folder)
+    learned = face_network.load(folder)
     return Detector(FaceStage("network", learned.version), learned.detect)
 
 

@@ -142,7 +142,8 @@ def proposals(
     """Boxes (N, 4) in overview pixels and their logits (N,), best first; overlapping answers are averaged."""
     found = np.concatenate([decoded(maps[f"stride_{stride}"][0], stride, least_logit) for stride in STRIDES])
     found = found[np.argsort(-found[:, 0])]
-    boxes, logits = [], []
+    boxes: list[NDArray[np.float32]] = []
+    logits: list[float] = []
     while len(found) and len(boxes) < MOST_PROPOSED:
         same = overlap(found[0, 1:4], found[:, 1:4]) > SAME_PLACE
         boxes.append(merged(found[same]))

@@ -1,8 +1,6 @@
 """Where a face really is, from landmarks, marks and drawn boxes, and whether a detection meets it.
 
-The true box is the square of the detectors' convention: 1.41 times the distance from eye line to chin, 0.165 of that
-distance below the eyes, which is where the `alt2` cascade puts its hits on 235 frontal UTKFace and ACNE04 faces; centred
-on the visible face (the teacher's oval), which on a frontal face is the middle between the eyes.
+The true box is the square of `analyzer.face_crops`.
 """
 
 from __future__ import annotations
@@ -16,19 +14,17 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from analyzer import face_crops
+from analyzer.face_crops import IRISES, OVAL
 from analyzer.values import Box, Face, Points
 
-SIDE_PER_CHIN = 1.41  # side of the box / distance from eye line to chin, see above
-DOWN_PER_CHIN = 0.165
 SIDE_PER_DRAWN = 0.82  # side of the box / longer side of a WIDER box, which runs from the hair line to the chin
 LEAST_SIDES, MOST_SIDES = 0.6, 1.6  # a right box is not smaller or larger than this share of the true one
 MOST_ROLL_ERROR_DEG = 40.0
 LEAST_OVERLAP = 0.3  # intersection over union above which a detection lies on a drawn face
 FRONT_DEG = 15.0  # turn below which a selfie counts as front
-OVAL = slice(0, 36)
 TOP, CHIN = 0, 18  # in the oval
 NOSE = slice(128, 140)
-IRISES = slice(140, 142)
 
 
 @dataclass(frozen=True)
@@ -91,18 +87,17 @@ def from_landmarks(points: Points) -> Truth:
     eyes = points[IRISES]
     eyes = eyes[np.argsort(eyes @ (down, -right))]  # on a profile the teacher may swap them
     roll = math.atan2(*(eyes[1] - eyes[0])[::-1])
-    sideways, downwards = _axes(roll)
+    sideways = np.array([math.cos(roll), math.sin(roll)])
     middle = eyes.mean(axis=0)
-    chin_px = float(((points[OVAL] - middle) @ downwards).max())
     sides = (points[OVAL] - middle) @ sideways
     nose = ((points[NOSE] - middle) @ sideways).mean()
     place = (2 * nose - sides.max() - sides.min()) / max(sides.max() - sides.min(), 1.0)
     yaw_deg = math.degrees(math.asin(float(np.clip(place, -1, 1))))
-    x, y = middle + DOWN_PER_CHIN * chin_px * downwards + (sides.max() + sides.min()) / 2 * sideways
+    x, y, side, _ = (float(value) for value in face_crops.box_between(middle, points[OVAL], roll))
     return Truth(
         outline=points[OVAL].astype(np.float32),
-        centre=(float(x), float(y)),
-        side=SIDE_PER_CHIN * chin_px,
+        centre=(x, y),
+        side=side,
         eyes=eyes.astype(np.float32),
         roll_deg=math.degrees(roll),
         yaw_deg=yaw_deg,
@@ -118,15 +113,13 @@ def from_mark(mark: Mapping[str, Any], scale: float = 1.0) -> Truth:
         scale: pixels of the picture per pixel of the marks.
     """
     at = {name: scale * np.array(point, float) for name, point in mark["points"].items() if point is not None}
-    sideways, downwards = _axes(math.radians(mark["roll_deg"]))
-    chin_px = float((at["chin"] - at["eye"]) @ downwards)
-    across = [float((at[name] - at["eye"]) @ sideways) for name in ("chin", "front", "back") if name in at]
-    side = SIDE_PER_CHIN * chin_px
-    centre = at["eye"] + DOWN_PER_CHIN * chin_px * downwards + (max(across) + min(across)) / 2 * sideways
-    corners = [centre + side / 2 * (a * sideways + b * downwards) for a, b in ((-1, -1), (1, -1), (1, 1), (-1, 1))]
+    roll = math.radians(mark["roll_deg"])
+    edges = np.array([at[name] for name in ("chin", "front", "back") if name in at])
+    x, y, side, _ = (float(value) for value in face_crops.box_between(at["eye"], edges, roll))
+    corners = cv2.boxPoints(((x, y), (side, side), mark["roll_deg"]))
     return Truth(
         outline=np.array(corners, np.float32),
-        centre=(float(centre[0]), float(centre[1])),
+        centre=(x, y),
         side=side,
         roll_deg=float(mark["roll_deg"]),
         view="three-quarter" if "eye_far" in at else "profile",
@@ -154,9 +147,3 @@ def moved(truth: Truth, matrix: NDArray[np.floating]) -> Truth:
         yaw_deg=truth.yaw_deg,
         view=truth.view,
     )
-
-
-def _axes(roll_rad: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Unit vectors along the eye line and down the face."""
-    cos, sin = math.cos(roll_rad), math.sin(roll_rad)
-    return np.array([cos, sin], np.float32), np.array([-sin, cos], np.float32)

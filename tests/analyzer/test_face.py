@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import logging
-import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
@@ -46,9 +44,7 @@ class Learned:
 def learned(monkeypatch: pytest.MonkeyPatch) -> Learned:
     """A learned stage in the place of the real one, and nothing chosen yet."""
     stand_in = Learned()
-    module = ModuleType("analyzer.face_network")
-    module.load = stand_in.load  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "analyzer.face_network", module)
+    monkeypatch.setattr(face, "face_network", stand_in)
     monkeypatch.setattr(face, "_chosen", None)
     return stand_in
 
