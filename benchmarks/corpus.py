@@ -19,6 +19,7 @@ from analyzer import face, geometry, photo, roi, skin
 from analyzer.roi import Roi
 from analyzer.values import Box, Face, Photo
 from training.data import splits
+from training.data.faces import MARKS
 
 T = TypeVar("T")
 ROOT = Path(__file__).resolve().parent.parent
@@ -106,6 +107,17 @@ def sharpness(seen: Roi) -> float:
 def picture_size(path: Path) -> int:
     """Pixels of the original picture: a trivial baseline."""
     return math.prod(load(path).original_size)
+
+
+def is_marked_face(path: Path) -> bool:
+    """Marks by eye say that the picture shows most of a face, though the teacher sees none."""
+    return path.relative_to(data_root()).as_posix() in _marked_faces()
+
+
+@cache
+def _marked_faces() -> frozenset[str]:
+    marks = json.loads(MARKS.read_text(encoding="utf-8"))["marks"]
+    return frozenset(mark["file"] for mark in marks if mark["kind"] == "face")
 
 
 def teacher_landmarks(path: Path) -> NDArray[np.float32] | None:

@@ -23,9 +23,7 @@ from numpy.typing import NDArray
 from analyzer.values import Points, Rgb
 from benchmarks import corpus, textures
 from benchmarks.detection_truth import Truth, drawn, from_landmarks, from_mark, moved
-
-MARKS = corpus.ROOT / "training" / "marks" / "acne04_profiles.json"
-MARKED_PX = 640  # side of the pictures that were marked
+from training.data.faces import MARKED_PX, MARKS
 
 
 @dataclass(frozen=True)
@@ -81,9 +79,7 @@ def dermalscan4(held_out: bool) -> Iterator[Picture]:
 
 
 def hand_marked(held_out: bool) -> Iterator[Picture]:
-    """ACNE04 faces that the teacher misses, marked by hand; none as long as there are no marks."""
-    if not MARKS.is_file():
-        return
+    """ACNE04 faces that the teacher misses, marked by hand."""
     for mark in json.loads(MARKS.read_text(encoding="utf-8"))["marks"]:
         path = corpus.data_root() / mark["file"]
         if mark["kind"] == "face" and corpus.held_out(path) == held_out:

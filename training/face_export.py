@@ -15,7 +15,6 @@ from scipy.optimize import minimize
 from analyzer import face_crops, face_network, model_card, runtime
 from analyzer.face_network import FaceNetwork, Seen
 from analyzer.model_card import Measured, ModelCard, ModelInput, ModelOutput, Split, TrainingSource
-from analyzer.values import Rgb
 from training.data.composites import Pictures
 from training.data.faces import Scene
 
@@ -159,8 +158,3 @@ def _sources(pictures: Pictures) -> Iterator[TrainingSource]:
 
 def _commit() -> str:
     return subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
-
-
-def canvas_scenes(drawn: Sequence[tuple[Rgb, NDArray[np.float32]]]) -> list[Scene]:
-    """Generated pictures as scenes."""
-    return [Scene("canvas", rgb, boxes) for rgb, boxes in drawn]

@@ -13,7 +13,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -21,13 +21,15 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from analyzer import face_crops
 from analyzer.face_crops import CROP_PX
-from analyzer.face_network import SHAPE
+from analyzer.face_network import SHAPE, proposals
 from analyzer.head_pose import Shape
 from training import face_export, face_shape
 from training import face_networks as networks
 from training.data import composites, faces
 from training.data.composites import CANVAS_PX, Pictures
+from training.data.faces import Scene
 from training.data.targets import target_maps
 
 Batch = tuple[NDArray[np.float32], Mapping[str, NDArray[np.float32]]]
@@ -43,11 +45,14 @@ class Course:
     rate: float  # peak learning rate; rises over the first epoch, falls by a cosine
 
 
-COURSES = {"detector": Course(24, 250, 32, 2.5e-3), "landmarks": Course(20, 250, 48, 2.5e-3)}
+COURSES = {"detector": Course(24, 250, 32, 2.5e-3), "landmarks": Course(22, 250, 48, 2.5e-3)}
 WEIGHT_DECAY = 2e-4
 LARGEST_GRADIENT = 10.0  # norm
-FACELESS_SHARE = 0.25  # of the landmark network's crops
-PORTRAIT_SHARE = 0.3  # of its faces
+# of the landmark network's crops
+CROP_SHARES = {"singles": 0.48, "portraits": 0.20, "crowds": 0.07, "faceless": 0.08, "traps": 0.17}
+LEAST_CROWD_PX = 14.0  # side of the smallest face of a crowd that is shown to it
+TRAP_LOGIT = -2.5  # of the detector, above which a wrong answer is worth learning from
+TRAP_CANVASES, TRAP_BATCH = 600, 64
 VALIDATION_BATCHES = 12
 MIRROR_SAMPLE = 300  # faces that show which landmarks change places in a mirror
 CONFIDENCE_CANVASES = 600  # generated pictures that the confidence is fitted on, beside the real ones
@@ -67,9 +72,11 @@ def main() -> None:
     options.work.mkdir(parents=True, exist_ok=True)
     shape = mean_face(options.data, options.work)
     train, validation = (gather(options.data, part, shape) for part in ("train", "validation"))
-    for name in ("detector", "landmarks"):
-        if options.only in (None, name):
-            fit(name, train, validation, options.work)
+    if options.only in (None, "detector"):
+        fit("detector", train, validation, options.work)
+    if options.only in (None, "landmarks"):
+        train, validation = (with_traps(pictures, options.work) for pictures in (train, validation))
+        fit("landmarks", train, validation, options.work)
     if options.only in (None, "export"):
         export(options.work, options.out, train, validation)
 
@@ -94,6 +101,7 @@ def gather(data: Path, part: str, shape: Shape) -> Pictures:
         portraits=portraits,
         crowds=list(faces.crowds(data, part)),
         faceless=list(faces.faceless(data, part)),
+        traps=[],
         partner=faces.mirror_order([faces.upright_frame(scene.points) for scene in labelled[:MIRROR_SAMPLE]]),
     )
     counts = {name: len(getattr(pictures, name)) for name in ("singles", "portraits", "crowds", "faceless")}
@@ -132,8 +140,8 @@ def export(work: Path, out: Path, train: Pictures, validation: Pictures) -> None
         face_export.compile_network(network, out, side_px)
     shutil.copy(work / SHAPE, out / SHAPE)
     rng = np.random.default_rng(SEED)
-    drawn = [composites.canvas(rng, validation) for _ in range(CONFIDENCE_CANVASES)]
-    card = face_export.finish(out, train, validation, face_export.canvas_scenes(drawn))
+    drawn = [Scene("canvas", *composites.canvas(rng, validation)) for _ in range(CONFIDENCE_CANVASES)]
+    card = face_export.finish(out, train, validation, drawn)
     print(f"{out}: {sum(file.size_bytes for file in card.files.values()) / 1e6:.2f} MB")
 
 
@@ -166,19 +174,57 @@ def detector_batch(rng: np.random.Generator, pictures: Pictures, count: int) -> 
 
 def landmark_batch(rng: np.random.Generator, pictures: Pictures, count: int) -> Batch:
     """Crops (N, 128, 128, 3) float32 0..255; landmarks (N, 284), nan where there are none; face or not (N, 1)."""
-    partner = pictures.partner
-    marked = [scene for scene in pictures.portraits if scene.points is not None]
-    rgb = np.empty((count, CROP_PX, CROP_PX, 3), np.float32)
-    points = np.full((count, 2 * networks.POINTS), np.nan, np.float32)
-    for row in range(count):
-        background = composites.faceless_crop(rng, pictures)
-        if rng.random() < FACELESS_SHARE:
-            rgb[row] = background
-            continue
-        source = marked if rng.random() < PORTRAIT_SHARE else pictures.singles
-        rgb[row], found = composites.crop(rng, source[int(rng.integers(len(source)))], partner, background)
-        points[row] = found.ravel()
-    return rgb, {"points": points, "face": (~np.isnan(points[:, :1])).astype(np.float32)}
+    kinds = rng.choice(list(CROP_SHARES), count, p=list(CROP_SHARES.values()))
+    drawn = [landmark_crop(rng, pictures, kind) for kind in kinds]
+    points = np.stack([found.ravel() for _, found in drawn])
+    is_face = np.isin(kinds, ("singles", "portraits", "crowds")).astype(np.float32)[:, None]
+    return np.stack([rgb for rgb, _ in drawn]).astype(np.float32), {"points": points, "face": is_face}
+
+
+def landmark_crop(
+    rng: np.random.Generator, pictures: Pictures, kind: str
+) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """One crop of a kind of picture (the names of `Pictures`) and its landmarks, nan where there are none."""
+    background = composites.faceless_crop(rng, pictures)
+    if kind == "faceless":
+        return background, np.full((networks.POINTS, 2), np.nan, np.float32)
+    scenes = getattr(pictures, kind)
+    scene = scenes[int(rng.integers(len(scenes)))]
+    if kind == "crowds":
+        scene = one_of(rng, scene)
+    return composites.crop(rng, scene, pictures.partner, background)
+
+
+def one_of(rng: np.random.Generator, scene: Scene) -> Scene:
+    """A scene with one of its larger faces only."""
+    large = np.flatnonzero(scene.boxes[:, 2] >= LEAST_CROWD_PX)
+    chosen = int(rng.choice(large)) if len(large) else int(scene.boxes[:, 2].argmax())
+    return replace(scene, boxes=scene.boxes[chosen : chosen + 1])
+
+
+def with_traps(pictures: Pictures, work: Path) -> Pictures:
+    """The pictures with the places where the trained detector is wrong, for the landmark network to learn to refuse."""
+    detector = keras.models.load_model(work / "detector.keras", compile=False)
+    rng = np.random.default_rng(SEED)
+    drawn = [Scene("canvas", *composites.canvas(rng, pictures)) for _ in range(TRAP_CANVASES)]
+    scenes = [*pictures.faceless, *pictures.crowds, *pictures.portraits, *drawn]
+    traps: list[Scene] = []
+    for start in range(0, len(scenes), TRAP_BATCH):
+        part = scenes[start : start + TRAP_BATCH]
+        seen = [face_crops.overview(scene.rgb) for scene in part]
+        maps = detector.predict_on_batch(np.stack([small for small, _ in seen]).astype(np.float32))
+        for row, (scene, (_, scale)) in enumerate(zip(part, seen, strict=True)):
+            boxes, _ = proposals({name: answers[row : row + 1] for name, answers in maps.items()}, TRAP_LOGIT)
+            boxes[:, :3] /= scale
+            traps += [Scene(scene.source, scene.rgb, box[None]) for box in boxes if is_far(box, scene.boxes)]
+    print(f"{len(traps)} places where the detector is wrong", flush=True)
+    return replace(pictures, traps=traps)
+
+
+def is_far(box: NDArray[np.float32], faces_there: NDArray[np.float32]) -> bool:
+    """The box is none of the true ones, nor near one."""
+    away = np.abs(faces_there[:, :2] - box[:2]).max(axis=1)
+    return bool((away > (faces_there[:, 2] + box[2]) / 2).all())
 
 
 class Stream(keras.utils.PyDataset):

@@ -28,6 +28,7 @@ from benchmarks import corpus
 
 TARGET_RANK = 0.65  # Spearman of score and severity
 TARGET_FALSE_ALARMS = 0.05  # share of adults aged 20 to 35 with severity moderate or high
+TARGET_SCORED = 0.90  # share of visible faces of each severity that get a score
 LEAST_GROUP = 20  # pictures
 LEAST_OVERLAP = 0.2  # IoU at which a box counts as found
 YOUNG_ADULTS = 800  # pictures drawn from UTKFace
@@ -60,6 +61,8 @@ def rows(tuning: bool = False) -> list[Row]:
     close_up = _cases(faceless, corpus.close_up_roi, "close-up")
     table = _severity_rows("service", service, chosen) + _severity_rows("teacher", teacher, chosen)
     table += _severity_rows("close-up", close_up, faceless)
+    visible = [path for path in chosen if path not in set(faceless) or corpus.is_marked_face(path)]
+    table += [_coverage_row("service, visible faces", _measured(service), visible, level) for level in range(4)]
     table += _spot_rows("service", service) + _spot_rows("teacher", teacher)
     table += _false_alarm_rows(tuning)
     return [{"table": "acne", "split": split, **row} for row in table]
@@ -107,7 +110,7 @@ def _baselines(path: Path, roi: Roi) -> Measures:
 
 def _severity_rows(way: str, cases: Sequence[Case], pictures: Sequence[Path]) -> list[Row]:
     """Rank correlation with severity, over all and per tone; coverage and agreement of the severity words."""
-    measured = [case for case in cases if case.finding.score is not None]
+    measured = _measured(cases)
     tones = {tone: [case for case in measured if case.tone == tone] for tone in corpus.TONES}
     table = [_rank_row(f"Spearman of score and severity, {way}", measured, len(pictures), baselines=True)]
     table += [
@@ -137,14 +140,20 @@ def _rank_row(figure: str, cases: Sequence[Case], pictures: int | None, baseline
     return row
 
 
+def _measured(cases: Sequence[Case]) -> list[Case]:
+    return [case for case in cases if case.finding.score is not None]
+
+
 def _coverage_row(way: str, measured: Sequence[Case], pictures: Sequence[Path], level: int) -> Row:
-    total = sum(int(path.name[5]) == level for path in pictures)
-    scored = sum(case.severity == level for case in measured)
+    """Share of the pictures of one severity that got a score; faces count as visible by the teacher or by marks."""
+    of_level = {path for path in pictures if int(path.name[5]) == level}
+    total, scored = len(of_level), sum(case.path in of_level for case in measured)
     return {
         "figure": f"scored, severity {level}, {way}",
         "value": scored / total if total else None,
         "n": scored,
         "n_refused": total - scored,
+        "target": TARGET_SCORED if "visible" in way else None,
     }
 
 

@@ -36,7 +36,7 @@ def pictures() -> Pictures:
     blue = Scene("blue", np.full((120, 160, 3), (20, 40, 190), np.uint8), np.zeros((0, 4), np.float32))
     partner = np.arange(142)
     partner[face_crops.IRISES] = [141, 140]
-    return Pictures([face_scene()], [face_scene()], [face_scene()], [blue], partner)
+    return Pictures([face_scene()], [face_scene()], [face_scene()], [blue], [], partner)
 
 
 def mouth(rgb: NDArray[np.uint8]) -> NDArray[np.float64]:

@@ -42,6 +42,7 @@ class Pictures:
     portraits: Sequence[Scene]  # one face each, with surroundings
     crowds: Sequence[Scene]
     faceless: Sequence[Scene]
+    traps: Sequence[Scene]  # one box each where a detector was wrong
     partner: NDArray[np.intp]  # of each landmark: the one that takes its place in a mirrored picture
 
 
@@ -69,19 +70,19 @@ def canvas(rng: Rng, pictures: Pictures) -> tuple[Rgb, NDArray[np.float32]]:
 
 
 def crop(rng: Rng, scene: Scene, partner: NDArray[np.intp], background: Rgb) -> tuple[Rgb, NDArray[np.float32]]:
-    """One training picture of the landmark network.
+    """One training picture of the landmark network: the first box of a scene, missed a little.
 
     Returns:
-        (128, 128, 3) uint8 and the 142 landmarks (142, 2) float32 in crop sides, 0 in the middle.
+        (128, 128, 3) uint8 and the 142 landmarks (142, 2) float32 in crop sides, 0 in the middle; nan where not known.
     """
-    assert scene.points is not None
-    box = scene.boxes[0].copy()
+    box = np.nan_to_num(scene.boxes[0])
     box[:2] += rng.normal(0, SHIFT, 2) * box[2]
     box[2] *= math.exp(rng.normal(0, ZOOM))
     box[3] += math.radians(rng.normal(0, TURN_DEG))
     matrix = crop_matrix(box)
     rgb = _laid(rng, scene.rgb, matrix, background)
-    points = transformed(scene.points, matrix) / CROP_PX - 0.5
+    known = np.full((len(partner), 2), np.nan) if scene.points is None else transformed(scene.points, matrix)
+    points = known / CROP_PX - 0.5
     if rng.random() < 0.5:
         rgb, points = np.ascontiguousarray(rgb[:, ::-1]), points[partner] * (-1, 1)
     if rng.random() < OCCLUDED:

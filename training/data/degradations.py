@@ -84,7 +84,7 @@ def _blurred(rng: Rng, rgb: Rgb) -> Rgb:
         return np.asarray(cv2.filter2D(rgb, -1, kernel / max(float(kernel.sum()), 1e-3)), np.uint8)
     if rng.random() < 0.5:
         height, width = rgb.shape[:2]
-        share = rng.uniform(0.35, 0.9)
+        share = rng.uniform(0.2, 0.9)
         small = cv2.resize(rgb, (max(8, int(width * share)), max(8, int(height * share))), interpolation=cv2.INTER_AREA)
         return np.asarray(cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
     return np.asarray(cv2.GaussianBlur(rgb, (0, 0), float(rng.uniform(0.4, 1.8))), np.uint8)
