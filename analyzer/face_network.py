@@ -26,7 +26,8 @@ from analyzer.values import Box, Face, Points, Rgb
 DETECTOR, LANDMARKS, SHAPE = "detector", "landmarks", "shape.json"
 STRIDES = (8, 16, 32)  # of the detector's maps
 SIDE_UNIT = 4.0  # strides: what the map's log side is relative to
-SAME_PLACE = 0.35  # overlap of squares (intersection over union) above which two boxes mean one face
+SAME_PLACE = 0.5  # overlap above which two boxes mean one face, or a part of it
+ALIKE_LOG_SIDE = math.log(1.5)  # answers whose sides differ by less are averaged
 MOST_PROPOSED = 12  # boxes that are looked at closely
 MOST_FACES = 8
 
@@ -146,7 +147,8 @@ def proposals(
     logits: list[float] = []
     while len(found) and len(boxes) < MOST_PROPOSED:
         same = overlap(found[0, 1:4], found[:, 1:4]) > SAME_PLACE
-        boxes.append(merged(found[same]))
+        alike = same & (np.abs(np.log(found[:, 3] / found[0, 3])) < ALIKE_LOG_SIDE)
+        boxes.append(merged(found[alike]))
         logits.append(found[0, 0])
         found = found[~same]
     return np.array(boxes, np.float32).reshape(-1, 4), np.array(logits, np.float32)
@@ -169,12 +171,11 @@ def merged(answers: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def overlap(square: NDArray[np.floating], squares: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Intersection over union of one square (centre x, centre y, side) with (N, 3) others, all taken as upright."""
+    """Intersection of one square (centre x, centre y, side) with (N, 3) others, all taken as upright, over the smaller area."""
     half = (square[2] + squares[:, 2]) / 2
-    width, height = (np.clip(half - np.abs(squares[:, i] - square[i]), 0, None) for i in (0, 1))
     least = np.minimum(square[2], squares[:, 2])
-    shared = np.minimum(width, least) * np.minimum(height, least)
-    return shared / (square[2] ** 2 + squares[:, 2] ** 2 - shared)
+    width, height = (np.clip(half - np.abs(squares[:, i] - square[i]), 0, least) for i in (0, 1))
+    return width * height / least**2
 
 
 def distinct(faces: Sequence[Face]) -> list[Face]:

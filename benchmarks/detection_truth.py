@@ -32,7 +32,7 @@ class Truth:
     """One real face, in pixels of its picture.
 
     Attributes:
-        outline: (N, 2) polygon around the face.
+        outline: (N, 2) polygon around the face: the hull of its landmarks (on a profile the oval alone folds up), or the box.
         centre, side: of the box in the detectors' convention.
         eyes: (2, 2) iris centres, the picture's left (upright) first; None for a drawn box or a mark.
         roll_deg: clockwise positive; None for a drawn box.
@@ -95,7 +95,7 @@ def from_landmarks(points: Points) -> Truth:
     yaw_deg = math.degrees(math.asin(float(np.clip(place, -1, 1))))
     x, y, side, _ = (float(value) for value in face_crops.box_between(middle, points[OVAL], roll))
     return Truth(
-        outline=points[OVAL].astype(np.float32),
+        outline=np.asarray(cv2.convexHull(points.astype(np.float32))[:, 0], np.float32),
         centre=(x, y),
         side=side,
         eyes=eyes.astype(np.float32),

@@ -6,8 +6,8 @@ import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
@@ -17,6 +17,9 @@ from analyzer.face_network import FaceNetwork, Seen
 from analyzer.model_card import Measured, ModelCard, ModelInput, ModelOutput, Split, TrainingSource
 from training.data.composites import Pictures
 from training.data.faces import Scene
+
+if TYPE_CHECKING:
+    import keras
 
 NAME, VERSION = "face_geometry", "1.0.0"
 PROPOSAL_LOGIT = -1.5  # of the detector; what is above is looked at closely

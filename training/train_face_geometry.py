@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import shutil
 from collections.abc import Callable, Mapping
@@ -52,7 +53,8 @@ LARGEST_GRADIENT = 10.0  # norm
 CROP_SHARES = {"singles": 0.48, "portraits": 0.20, "crowds": 0.07, "faceless": 0.08, "traps": 0.17}
 LEAST_CROWD_PX = 14.0  # side of the smallest face of a crowd that is shown to it
 TRAP_LOGIT = -2.5  # of the detector, above which a wrong answer is worth learning from
-TRAP_CANVASES, TRAP_BATCH = 600, 64
+TRAP_CANVASES, TRAP_BATCH = 1000, 64
+NEAR_SIDES, ALIKE_RATIO = 0.4, 1.9  # a box nearer to a face than this, and of a size within this ratio, is no trap
 VALIDATION_BATCHES = 12
 MIRROR_SAMPLE = 300  # faces that show which landmarks change places in a mirror
 CONFIDENCE_CANVASES = 600  # generated pictures that the confidence is fitted on, beside the real ones
@@ -65,6 +67,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("runs/face_geometry"), help="checkpoints")
     parser.add_argument("--out", type=Path, default=Path("models/face_geometry"), help="folder of the artefact")
     parser.add_argument("--only", choices=("detector", "landmarks", "export"))
+    parser.add_argument("--again", type=Path, help="begin with the weights of this .keras file, for half as long and at half the rate")
     options = parser.parse_args()
     if not (options.data / "face_landmarks.npz").is_file():
         parser.error(f"{options.data}: expected face_landmarks.npz there; name the folder with --data or SKIN_DATA")
@@ -73,10 +76,10 @@ def main() -> None:
     shape = mean_face(options.data, options.work)
     train, validation = (gather(options.data, part, shape) for part in ("train", "validation"))
     if options.only in (None, "detector"):
-        fit("detector", train, validation, options.work)
+        fit("detector", train, validation, options.work, options.again)
     if options.only in (None, "landmarks"):
         train, validation = (with_traps(pictures, options.work) for pictures in (train, validation))
-        fit("landmarks", train, validation, options.work)
+        fit("landmarks", train, validation, options.work, options.again)
     if options.only in (None, "export"):
         export(options.work, options.out, train, validation)
 
@@ -109,13 +112,17 @@ def gather(data: Path, part: str, shape: Shape) -> Pictures:
     return pictures
 
 
-def fit(name: str, train: Pictures, validation: Pictures, work: Path) -> None:
+def fit(name: str, train: Pictures, validation: Pictures, work: Path, again: Path | None = None) -> None:
     """Train one network, or go on with it; its weights end up in `work`/<name>.keras."""
     course, folder = COURSES[name], work / name
+    if again is not None:
+        course = replace(course, epochs=course.epochs // 2, rate=course.rate / 2)
     folder.mkdir(parents=True, exist_ok=True)
     keras.utils.set_random_seed(SEED)
     network = {"detector": networks.detector, "landmarks": networks.landmarks}[name]()
     print(f"{name}: {network.count_params()} parameters", flush=True)
+    if again is not None:
+        network.load_weights(again)
     network.compile(optimizer=optimizer(course), **LOSSES[name])
     make = {"detector": detector_batch, "landmarks": landmark_batch}[name]
     checked = [make(np.random.default_rng(i), validation, course.batch) for i in range(VALIDATION_BATCHES)]
@@ -216,15 +223,16 @@ def with_traps(pictures: Pictures, work: Path) -> Pictures:
         for row, (scene, (_, scale)) in enumerate(zip(part, seen, strict=True)):
             boxes, _ = proposals({name: answers[row : row + 1] for name, answers in maps.items()}, TRAP_LOGIT)
             boxes[:, :3] /= scale
-            traps += [Scene(scene.source, scene.rgb, box[None]) for box in boxes if is_far(box, scene.boxes)]
+            traps += [Scene(scene.source, scene.rgb, box[None]) for box in boxes if is_wrong(box, scene.boxes)]
     print(f"{len(traps)} places where the detector is wrong", flush=True)
     return replace(pictures, traps=traps)
 
 
-def is_far(box: NDArray[np.float32], faces_there: NDArray[np.float32]) -> bool:
-    """The box is none of the true ones, nor near one."""
-    away = np.abs(faces_there[:, :2] - box[:2]).max(axis=1)
-    return bool((away > (faces_there[:, 2] + box[2]) / 2).all())
+def is_wrong(box: NDArray[np.float32], faces_there: NDArray[np.float32]) -> bool:
+    """The box is none of the true ones, nor like one; parts of faces are wrong."""
+    away = np.hypot(*(faces_there[:, :2] - box[:2]).T) / np.maximum(faces_there[:, 2], box[2])
+    ratio = np.abs(np.log(faces_there[:, 2] / box[2]))
+    return not bool(((away < NEAR_SIDES) & (ratio < math.log(ALIKE_RATIO))).any())
 
 
 class Stream(keras.utils.PyDataset):

@@ -149,9 +149,9 @@ def test_the_artefact_is_small_and_says_what_it_learned_from() -> None:
     assert card["metrics"]["overall"]
 
 
-def test_squares_overlap_by_intersection_over_union() -> None:
+def test_squares_overlap_by_their_share_of_the_smaller_one() -> None:
     squares = np.array([[10, 10, 10], [15, 10, 10], [40, 10, 10], [10, 10, 5]], float)
-    assert face_network.overlap(squares[0], squares) == pytest.approx([1, 1 / 3, 0, 0.25])
+    assert face_network.overlap(squares[0], squares) == pytest.approx([1, 0.5, 0, 1])
 
 
 def test_of_faces_in_one_place_the_most_probable_stays() -> None:

@@ -53,11 +53,11 @@ def canvas(rng: Rng, pictures: Pictures) -> tuple[Rgb, NDArray[np.float32]]:
         (192, 192, 3) uint8 and its boxes (N, 4) float32: centre x, centre y, side, roll (nan: not known).
     """
     kind = rng.random()
-    if kind < 0.45:
+    if kind < 0.40:
         rgb, boxes = _collage(rng, pictures)
-    elif kind < 0.60:
+    elif kind < 0.52:
         rgb, boxes = _portrait(rng, _any(rng, pictures.singles), fill=True)
-    elif kind < 0.82:
+    elif kind < 0.72:
         rgb, boxes = _portrait(rng, _any(rng, pictures.portraits), fill=False)
     else:
         rgb, boxes = _crowd(rng, _any(rng, pictures.crowds))

@@ -12,6 +12,7 @@ from analyzer.face_network import SIDE_UNIT, STRIDES
 
 CHANNELS = 8  # label, weight, dx, dy, log side, cosine and sine of the roll, whether the roll is known
 SIDES_PX = {8: (0, 54), 16: (38, 112), 32: (80, 400)}  # box sides that each stride answers for; neighbours overlap
+NEARLY = 1.35  # beyond its sides by up to this factor, a stride may answer or not
 CENTRE_SHARE = 0.18  # of the box side: cells nearer to the centre than this must answer
 LEAST_REACH = 0.3  # strides: the same for small boxes
 SURROUND_SHARE = 0.45  # cells farther than this must not answer; between the two either is right
@@ -31,6 +32,8 @@ def _map(boxes: NDArray[np.float32], cells: int, stride: int) -> NDArray[np.floa
     least, most = SIDES_PX[stride]
     for box in boxes[np.argsort(-boxes[:, 2])]:
         x, y, side, _ = box.tolist()
+        if not least / NEARLY <= side < most * NEARLY:
+            continue  # of another stride: here even the middle of this face is background
         away = np.hypot(grid[None] - x, grid[:, None] - y)
         target[away < SURROUND_SHARE * max(side, LEAST_SIDE_PX), :2] = 0.0
         outside = min(x, y) < -0.5 * stride or max(x, y) > (cells + 0.5) * stride
