@@ -1,8 +1,9 @@
 """Where things are on a face: landmarks, the aligned frame, and the polygons of regions and features.
 
-The aligned frame ("working pixels") is a square of `SIZE` px in which the eye line is level at y = `EYE_LINE_Y`, the chin lies
-`EYE_TO_CHIN` px below it and the face outline is centred. The distance from eye line to chin does not shrink when the
-head turns sideways, which the distance between the eyes does.
+The aligned frame ("working pixels") is a square of `SIZE` px in which the eyes lie at y = `EYE_LINE_Y`, the chin `EYE_TO_CHIN` px
+below them, and the face outline is centred. The distance from eye line to chin does not shrink when the head turns
+sideways, which the distance between the eyes does. A frontal face is upright by its eye line, a profile, whose eyes fall
+together, by its chin; in between the two directions are mixed.
 
 A detector that gives no landmarks is helped by a prior: landmarks predicted by linear regression from the eye positions and the
 box, fitted by `training/fit_landmark_prior.py` (numbers in `landmark_prior.json`).
@@ -40,6 +41,21 @@ GROUPS: Mapping[str, slice] = {
     "nose": slice(128, 140),
     "iris_centres": slice(140, 142),
 }
+LEVEL_BY_EYES, LEVEL_BY_CHIN = (
+    0.48,
+    0.28,
+)  # distance of the eyes / eyes to chin: 0.57 in front, 0.45 at 40° of yaw, 0.3 at 60°
+AS_DEEP_AS_CHIN = (
+    0.6  # of the way from between the eyes to the nose's root: there the mean face shape is as deep as its chin
+)
+ALIKE = 0.8  # widths of both eyes that differ less are alike: the head is not turned
+LEAST_EYE = 0.5  # of the nearer eye's width: an eye that looks narrower, at about 45° of yaw, hides the skin below it
+LEAST_CHEEK_PX = (
+    18.0  # working px (8 mm) of cheek beside the nose; what looks narrower is seen too slantingly to be measured
+)
+NOSE_MARGIN_PX = 6.0  # from the landmarks of the nose to its edge
+SIDES: Mapping[str, str] = {"left": "right", "right": "left"}  # of the picture → of the person
+EMPTY: Points = np.zeros((0, 2), np.float32)  # the polygon of nothing
 FRAME: Points = np.array([[0, 0], [SIZE, 0], [SIZE, SIZE], [0, SIZE]], np.float32)  # the whole crop
 PRIOR_MIRROR = np.array([1, -1, 1, -1, 1, 1, 1])  # sign of each prior feature in a mirrored picture
 CHIN_INDEX = 18  # in face_oval, which starts at the top and runs clockwise in the picture
@@ -81,14 +97,28 @@ def predict_landmarks(face: Face) -> Landmarks:
 
 def align(points: Landmarks) -> Matrix:
     """(2, 3) affine from photo pixels to working pixels."""
-    eyes = np.stack([points["right_eye"].mean(axis=0), points["left_eye"].mean(axis=0)])
-    span = eyes[1] - eyes[0]
-    roll = float(np.arctan2(span[1], span[0]))
-    level = transform(_frame(eyes.mean(axis=0), roll, 1.0), points["face_oval"])
+    middle = (points["right_eye"].mean(axis=0) + points["left_eye"].mean(axis=0)) / 2
+    roll = roll_rad(points)
+    level = transform(_frame(middle, roll, 1.0), points["face_oval"])
     scale = EYE_TO_CHIN / max(float(level[CHIN_INDEX, 1]), 1.0)
-    matrix = _frame(eyes.mean(axis=0), roll, 1.0) * np.float32(scale)
+    matrix = _frame(middle, roll, 1.0) * np.float32(scale)
     matrix[:, 2] += np.array([SIZE / 2 - scale * (level[:, 0].min() + level[:, 0].max()) / 2, EYE_LINE_Y], np.float32)
     return matrix
+
+
+def roll_rad(points: Landmarks) -> float:
+    """Roll of a face, clockwise positive: by the line of the eyes as long as they lie apart, by the way to the chin on a profile.
+
+    The way to the chin begins where the face's middle is as deep as the chin, so that turning the head does not slant it.
+    """
+    right, left = points["right_eye"].mean(axis=0), points["left_eye"].mean(axis=0)
+    middle, chin = (right + left) / 2, points["face_oval"][CHIN_INDEX]
+    down = chin - middle - AS_DEEP_AS_CHIN * (points["nose"][0] - middle)
+    across, sideways = _unit(left - right), _unit(np.array([down[1], -down[0]]))
+    apart = float(np.linalg.norm(left - right)) / max(float(np.linalg.norm(chin - middle)), 1e-6)
+    eyes = float(np.clip((apart - LEVEL_BY_CHIN) / (LEVEL_BY_EYES - LEVEL_BY_CHIN), 0, 1))
+    x, y = eyes * across + (1 - eyes) * sideways
+    return float(np.arctan2(y, x))
 
 
 def transform(matrix: NDArray[np.floating], points: NDArray[np.floating]) -> Points:
@@ -105,10 +135,37 @@ def outline(points: Landmarks) -> Points:
     return oval
 
 
+def face_polygons(points: Landmarks) -> list[Points]:
+    """Polygons that cover the face in working pixels: the outline, and what stands out beyond it on a turned head.
+
+    The oval is a line on the head, from forehead past the ears to the chin. On the far side of a turned head it runs behind
+    the face: there brows, eyes, nose and lips are the edge. On a frontal face all of them lie inside the outline.
+    """
+    oval = outline(points)
+    brows, eyes, lips = (_both(points, "brow"), _both(points, "eye"), points["lips_outer"])
+    forehead, chin = oval[[*range(-8, 9)]], oval[CHIN_INDEX - 5 : CHIN_INDEX + 6]
+    hulls = ((forehead, brows, eyes), (eyes, lips, chin))
+    return [oval, *(grow(np.concatenate(hull), 0.0) for hull in hulls), grow(points["nose"], NOSE_MARGIN_PX)]
+
+
+def face_mask(points: Landmarks) -> Mask:
+    """(SIZE, SIZE) bool: the face from forehead to chin, skin or not."""
+    return fill(*face_polygons(points))
+
+
+def foreshortening(points: Landmarks) -> dict[str, float]:
+    """How wide each eye looks beside the other one, by side of the picture; 1 for both eyes of a head that is not turned."""
+    widths = {side: float(np.ptp(points[f"{person}_eye"][:, 0])) for side, person in SIDES.items()}
+    limit = ALIKE * max(1e-6, *widths.values())
+    return {side: min(width / limit, 1.0) for side, width in widths.items()}
+
+
 def feature_polygons(points: Landmarks) -> dict[str, Points]:
-    """What is no facial skin inside the outline: eyes with lids, brows, lips, nostrils; working pixels, with margins."""
-    polygons = {name: grow(points[name], 9.0) for name in ("right_eye", "left_eye")}
-    polygons |= {name: grow(points[name], 7.0) for name in ("right_brow", "left_brow")}
+    """What is no facial skin: eyes with lids, brows, lips, nostrils; working pixels, with margins that shrink where turned away."""
+    polygons: dict[str, Points] = {}
+    for side, share in foreshortening(points).items():
+        eye, brow = f"{SIDES[side]}_eye", f"{SIDES[side]}_brow"
+        polygons |= {eye: grow(points[eye], 9.0 * share), brow: grow(points[brow], 7.0 * share)}
     polygons["lips"] = grow(points["lips_outer"], 7.0)
     low = points["nose"][[6, 7, 9, 11]]  # tip, base, and the lower ends of both wings
     centre = low.mean(axis=0) + np.array([0, 2], np.float32)
@@ -120,33 +177,40 @@ def feature_polygons(points: Landmarks) -> dict[str, Points]:
 def region_polygons(points: Landmarks) -> dict[str, Points]:
     """Regions of the report in working pixels; they may overlap features and hair, which the skin mask cuts out.
 
-    "Left" and "right" are the picture's sides in the aligned crop, as a person sees them in the mirror-less photo.
+    "Left" and "right" are the picture's sides in the aligned crop, as a person sees them in the mirror-less photo. Cheek and
+    under-eye of a side that is turned away are empty, (0, 2).
     """
-    oval, nose, lips = outline(points), points["nose"], points["lips_outer"]
-    eyes = {"left": points["right_eye"], "right": points["left_eye"]}  # the person's right eye is on the picture's left
-    brow_y = float(min(points["right_brow"][:, 1].min(), points["left_brow"][:, 1].min()))
-    mouth_left, mouth_right = lips[:, 0].min(), lips[:, 0].max()
-    mouth_y, nose_y = float(lips[:, 1].mean()), float(nose[:, 1].max())
-    lips_bottom, chin_y = float(lips[:, 1].max()), float(oval[:, 1].max())
+    face, nose, lips = np.concatenate(face_polygons(points)), points["nose"], points["lips_outer"]
+    brow_y = float(_both(points, "brow")[:, 1].min())
+    mouth_left, mouth_right = float(lips[:, 0].min()), float(lips[:, 0].max())
+    nose_y, lips_bottom, chin_y = float(nose[:, 1].max()), float(lips[:, 1].max()), float(face[:, 1].max())
     wing_left, wing_right = float(nose[:, 0].min()) - 6, float(nose[:, 0].max()) + 6
     regions = {
-        "forehead": _rectangle(oval[:, 0].min(), oval[:, 1].min(), oval[:, 0].max(), brow_y - 4),
+        "forehead": _rectangle(face[:, 0].min(), face[:, 1].min(), face[:, 0].max(), brow_y - 4),
         "nose": _trapezium(nose[0], wing_left, wing_right, nose_y),
         "chin": _rectangle(mouth_left - 8, lips_bottom + 10, mouth_right + 8, chin_y),
         "perioral": _rectangle(mouth_left - 30, nose_y + 4, mouth_right + 30, lips_bottom + 10),
     }
-    for side, eye in eyes.items():
-        regions[f"{side}_under_eye"] = _under_eye(eye)
-        top = float(eye[:, 1].max()) + 30
-        inner, edge = (wing_left, oval[:, 0].min()) if side == "left" else (wing_right, oval[:, 0].max())
-        regions[f"{side}_cheek"] = _rectangle(min(inner, edge), top, max(inner, edge), mouth_y + 20)
+    shares = foreshortening(points)
+    for side, person in SIDES.items():
+        eye = points[f"{person}_eye"]
+        seen = shares[side] * ALIKE >= LEAST_EYE
+        regions[f"{side}_under_eye"] = _under_eye(eye) if seen else EMPTY
+        regions[f"{side}_cheek"] = _cheek(points, side)
     return regions
+
+
+def cheek_width(points: Landmarks, side: str) -> float:
+    """Working pixels between the nose and the edge of the face on a side of the picture; negative when the nose covers it."""
+    outwards = -1.0 if side == "left" else 1.0
+    edge = np.concatenate([points["face_oval"], points[f"{SIDES[side]}_eye"]])[:, 0] * outwards
+    return float(edge.max() - (points["nose"][:, 0] * outwards).max()) - NOSE_MARGIN_PX
 
 
 def fill(*polygons: Points) -> Mask:
     """(SIZE, SIZE) bool mask of the union of polygons."""
     mask = np.zeros((SIZE, SIZE), np.uint8)
-    for polygon in polygons:
+    for polygon in filter(len, polygons):
         cv2.fillPoly(mask, [np.round(polygon).astype(np.int32)], 1)
     return mask.astype(bool)
 
@@ -188,6 +252,29 @@ def ellipse(centre: NDArray[np.floating], half_width: float, half_height: float)
     """Polygon of 24 corners."""
     angles = np.linspace(0, 2 * np.pi, 24, endpoint=False)
     return (centre + np.stack([half_width * np.cos(angles), half_height * np.sin(angles)], axis=1)).astype(np.float32)
+
+
+def _cheek(points: Landmarks, side: str) -> Points:
+    """From the nose to the edge of the face, from below the eye to the middle of the mouth; empty when turned away."""
+    width = cheek_width(points, side)
+    if width < LEAST_CHEEK_PX:
+        return EMPTY
+    top = float(points[f"{SIDES[side]}_eye"][:, 1].max()) + 30
+    bottom = float(points["lips_outer"][:, 1].mean()) + 20
+    if side == "left":
+        inner = float(points["nose"][:, 0].min()) - NOSE_MARGIN_PX
+        return _rectangle(inner - width, top, inner, bottom)
+    inner = float(points["nose"][:, 0].max()) + NOSE_MARGIN_PX
+    return _rectangle(inner, top, inner + width, bottom)
+
+
+def _both(points: Landmarks, name: str) -> Points:
+    """The landmarks of both eyes or both brows."""
+    return np.concatenate([points[f"right_{name}"], points[f"left_{name}"]])
+
+
+def _unit(vector: NDArray[np.floating]) -> NDArray[np.floating]:
+    return vector / max(float(np.linalg.norm(vector)), 1e-6)
 
 
 def _under_eye(eye: Points) -> Points:

@@ -45,7 +45,7 @@ def segment(rgb: Rgb, landmarks: Mapping[str, Points]) -> Mask:
     Returns:
         (512, 512) bool; all False when the seeds hold no usable skin.
     """
-    face = geometry.fill(geometry.outline(landmarks))
+    face = geometry.face_mask(landmarks)
     features = geometry.fill(*geometry.feature_polygons(landmarks).values())
     lab = _lab(rgb, WORK)
     allowed = _shrink(face & ~features, WORK)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -24,6 +25,37 @@ def moved(
     angle = np.radians(angle_deg)
     turn = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     matrix = np.column_stack([turn, shift])
+    return {name: geometry.transform(matrix, group) for name, group in points.items()}
+
+
+def turned(yaw_deg: float) -> dict[str, Points]:
+    """The generated face as a solid one, its head turned: landmarks with depths like those of a mean face, then projected."""
+    front, side = generated_skin.landmarks(), 355.0  # px of a face box in the working crop
+    yaw, middle = np.radians(yaw_deg), float(front["face_oval"][:, 0].mean())
+    curves = {
+        "face_oval": (2.4, -0.07),
+        "lips_outer": (3.6, -0.17),
+        "lips_inner": (3.6, -0.17),
+    }  # how z grows with x², z at 0
+    depths = {}
+    for name, group in front.items():
+        bend, depth = curves.get(name, (0.7, -0.03))
+        depths[name] = bend * ((group[:, 0] - middle) / side) ** 2 + depth
+    depths["nose"] = np.array([-0.11, -0.15, -0.19, -0.22, -0.26, -0.29, -0.28, -0.19, -0.13, -0.13, -0.16, -0.16])
+    return {
+        name: np.stack(
+            [
+                middle + (group[:, 0] - middle) * np.cos(yaw) - side * depths[name] * np.sin(yaw),
+                group[:, 1],
+            ],
+            axis=1,
+        ).astype(np.float32)
+        for name, group in front.items()
+    }
+
+
+def aligned(points: Mapping[str, Points]) -> dict[str, Points]:
+    matrix = geometry.align(points)
     return {name: geometry.transform(matrix, group) for name, group in points.items()}
 
 
@@ -71,6 +103,83 @@ def test_transform_there_and_back_leaves_points_in_place() -> None:
 def test_transform_is_the_written_affine() -> None:
     matrix = np.array([[2.0, -1.0, 10.0], [0.5, 3.0, -4.0]])
     np.testing.assert_allclose(geometry.transform(matrix, np.array([[1.0, 2.0]])), [[10.0, 2.5]])
+
+
+@pytest.mark.parametrize("yaw_deg", [-85.0, -60.0, -40.0, -15.0, 0.0, 15.0, 40.0, 60.0, 85.0])
+@pytest.mark.parametrize("roll_deg", [0.0, 30.0, -100.0])
+def test_the_roll_is_that_of_the_head_however_it_is_turned(yaw_deg: float, roll_deg: float) -> None:
+    points = moved(turned(yaw_deg), roll_deg, 1.7, (400.0, 300.0))
+    assert np.degrees(geometry.roll_rad(points)) == pytest.approx(roll_deg, abs=2.0)
+
+
+@pytest.mark.parametrize("yaw_deg", [70.0, 80.0, 88.0])
+def test_the_roll_of_a_profile_does_not_follow_an_eye_set_wrongly(yaw_deg: float) -> None:
+    """3 px of error at eyes that lie 20 px apart would be 9 degrees."""
+    points = turned(yaw_deg)
+    points["left_eye"] = points["left_eye"] + np.float32([0, 3])
+    assert abs(np.degrees(geometry.roll_rad(points))) < 1.5
+
+
+@pytest.mark.parametrize("lower_px", [-6.0, 6.0])
+def test_a_frontal_face_is_levelled_by_its_eyes_alone(lower_px: float) -> None:
+    points = turned(10.0)
+    points["left_eye"] = points["left_eye"] + np.float32([0, lower_px])
+    eyes = centres(points)
+    assert geometry.roll_rad(points) == pytest.approx(float(np.arctan2(*(eyes[1] - eyes[0])[::-1])), abs=1e-6)
+
+
+def test_the_roll_changes_smoothly_as_the_head_turns() -> None:
+    points = [turned(yaw_deg) for yaw_deg in np.arange(0.0, 90.0, 1.0)]
+    for one in points:
+        one["left_eye"] = one["left_eye"] + np.float32([0, 5])
+    rolls = np.degrees([geometry.roll_rad(one) for one in points])
+    assert np.abs(np.diff(rolls)).max() < 0.8
+
+
+@pytest.mark.parametrize("yaw_deg", [-75.0, -50.0, -38.0, 38.0, 50.0, 75.0])
+def test_a_cheek_that_is_turned_away_is_empty(yaw_deg: float) -> None:
+    near, far = ("left", "right") if yaw_deg > 0 else ("right", "left")
+    regions = geometry.region_polygons(aligned(turned(yaw_deg)))
+    assert len(regions[f"{far}_cheek"]) == 0
+    assert not geometry.fill(regions[f"{far}_cheek"]).any()
+    assert geometry.fill(regions[f"{near}_cheek"]).sum() > 10000
+    assert (len(regions[f"{far}_under_eye"]) == 0) is (abs(yaw_deg) >= 50)
+    assert geometry.fill(regions[f"{near}_under_eye"]).any()
+
+
+def test_the_far_cheek_narrows_steadily_until_it_is_gone() -> None:
+    widths = [geometry.cheek_width(aligned(turned(yaw_deg)), "right") for yaw_deg in (0, 10, 20, 30, 40, 50, 60)]
+    assert all(before > after for before, after in pairwise(widths))
+    assert widths[0] == pytest.approx(geometry.cheek_width(aligned(turned(0.0)), "left"), abs=6.0)
+    assert widths[2] > geometry.LEAST_CHEEK_PX > widths[4]
+
+
+@pytest.mark.parametrize("yaw_deg", [0.0, 30.0, 60.0, 80.0])
+def test_nose_and_lips_belong_to_the_face_of_every_view(yaw_deg: float) -> None:
+    points = aligned(turned(yaw_deg))
+    face = geometry.face_mask(points)
+    for name in ("nose", "lips_outer", "right_eye", "left_eye"):
+        inside = [face[int(y), int(x)] for x, y in points[name]]
+        assert np.mean(inside) > 0.9, name
+
+
+def test_in_front_the_face_is_its_outline() -> None:
+    points = generated_skin.landmarks()
+    outline = geometry.fill(geometry.outline(points))
+    assert (geometry.face_mask(points) ^ outline).sum() < 0.003 * outline.sum()
+
+
+def test_an_eye_that_is_turned_away_takes_less_skin_with_it() -> None:
+    points = aligned(turned(60.0))
+    cut = {name: geometry.fill(polygon).sum() for name, polygon in geometry.feature_polygons(points).items()}
+    own = {name: geometry.fill(points[name]).sum() for name in ("right_eye", "left_eye")}
+    assert geometry.foreshortening(points)["left"] == 1.0
+    assert 0 < geometry.foreshortening(points)["right"] < 0.6
+    assert cut["left_eye"] - own["left_eye"] < 0.4 * (cut["right_eye"] - own["right_eye"])
+
+
+def test_both_eyes_of_a_frontal_face_are_seen_in_full() -> None:
+    assert geometry.foreshortening(turned(8.0)) == {"left": 1.0, "right": 1.0}
 
 
 def found(*, eyes: bool = True, yaw_deg: float | None = 20.0, roll_deg: float = 12.0) -> Face:
