@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 import cv2
 import numpy as np
 
-from analyzer import geometry
+from analyzer import eyelids, geometry
 from analyzer.roi import Roi
 from analyzer.values import Check, Face, Guidance, Photo
 
@@ -21,19 +21,18 @@ MIN_FACE_PX = 120.0  # width of the face box in original pixels; below, most con
 RIVAL_AREA = 0.3  # share of the primary face's area from which another face counts
 MIN_INSIDE = 0.85  # share of the face outline inside the picture
 MAX_TILT_DEG = 35.0
-MAX_YAW_DEG = 28.0  # of the estimate, which comes out too small on strong turns
+MAX_YAW_DEG = 32.0  # from here on one cheek shows as a strip of less than `geometry.LEAST_CHEEK_PX`
 MIN_BRIGHT_L = 22.0  # L*: 95th percentile over the face; highlights and eye whites are bright on dark skin too
 MAX_BURNT = 0.35  # share of skin pixels at the top of the scale
 BURNT_VALUE = 250  # uint8 in all of R, G, B
 MAX_UNEVEN = 0.45  # difference of the halves of the face, as a share of their mean L*
 MIN_CONTRAST_L = 12.0  # L*: 95th minus 5th percentile over the face
-MIN_SHARPNESS = 20.0  # variance of the Laplacian at 256 px, gray scaled to mean 128
+MAX_BLUR_PX = 3.2  # sigma in working px; beyond, neither pores nor texture nor wrinkles can be measured
+MIN_OPENNESS = 0.55  # contrast of what fills the eye with the skin around it
 HUE_RANGE_DEG = (10.0, 85.0)  # hue angle of skin in CIELAB under usual light
 MAX_HUE_EXCESS_DEG = 0.0
 MIN_SKIN = 0.25  # share of the face outline that is visible skin
 STRIDE = 4  # every fourth pixel in x and y is enough for percentiles
-BLUR_SIDE = 256  # px
-MEAN_GRAY = 128.0
 
 
 def check_faces(photo: Photo, faces: Sequence[Face]) -> tuple[Check, ...]:
@@ -80,7 +79,7 @@ def check_faces(photo: Photo, faces: Sequence[Face]) -> tuple[Check, ...]:
 
 def check_roi(roi: Roi) -> tuple[Check, ...]:
     """Checks of light, sharpness and visible skin in the aligned face."""
-    face = geometry.fill(geometry.outline(roi.landmarks))
+    face = geometry.face_mask(roi.landmarks)
     lightness = roi.lab[::STRIDE, ::STRIDE, 0][face[::STRIDE, ::STRIDE]]
     low, high = np.percentile(lightness, [5, 95]) if lightness.size else (0.0, 0.0)
     hue_excess, grey = hue_deviation(roi)
@@ -104,13 +103,21 @@ def check_roi(roi: Roi) -> tuple[Check, ...]:
             "Turn towards the light, so that both sides are lit alike.",
         ),
         _least("low_contrast", high - low, MIN_CONTRAST_L, "L*", False, "Wipe the lens and avoid light from behind."),
-        _least(
+        _most(
             "blur",
-            sharpness(roi),
-            MIN_SHARPNESS,
-            "variance of Laplacian at 256 px",
+            roi.edge_blur_px,
+            MAX_BLUR_PX,
+            "px at 512 px",
             True,
             "Hold the phone still and tap the face to focus.",
+        ),
+        _least(
+            "eyes_closed",
+            openness(roi),
+            MIN_OPENNESS,
+            "contrast",
+            False,
+            "Open the eyes and look into the camera: closed lids change the skin below the eyes.",
         ),
         _least(
             "not_enough_skin", visible, MIN_SKIN, "share of face", True, "Move hair, glasses or hands off the face."
@@ -159,7 +166,7 @@ def share_inside(photo: Photo, face: Face) -> float:
     points = geometry.landmarks(face)
     upright = geometry.align(points)  # the outline knows the forehead only in an upright face
     working = {name: geometry.transform(upright, group) for name, group in points.items()}
-    outline = geometry.transform(cv2.invertAffineTransform(upright), geometry.outline(working))
+    outline = geometry.transform(cv2.invertAffineTransform(upright), np.concatenate(geometry.face_polygons(working)))
     height, width = photo.rgb.shape[:2]
     frame = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
     hull = cv2.convexHull(outline.astype(np.float32))
@@ -167,14 +174,9 @@ def share_inside(photo: Photo, face: Face) -> float:
     return float(common / max(cv2.contourArea(hull), 1e-6))
 
 
-def sharpness(roi: Roi) -> float:
-    """Variance of the Laplacian of the face's skin at 256 px, gray scaled to mean 128 so that dark skin is treated alike."""
-    gray = cv2.resize(roi.gray, (BLUR_SIDE, BLUR_SIDE), interpolation=cv2.INTER_AREA).astype(np.float32)
-    face = cv2.resize(geometry.fill(roi.landmarks["face_oval"]).astype(np.uint8), (BLUR_SIDE, BLUR_SIDE)).astype(bool)
-    if not face.any():
-        return 0.0
-    gray *= MEAN_GRAY / max(float(gray[face].mean()), 1.0)
-    return float(cv2.Laplacian(gray, cv2.CV_32F)[face].var())
+def openness(roi: Roi) -> float | None:
+    """Contrast of the open eye (`analyzer.eyelids`); None in a picture too blurred to tell lashes from an iris."""
+    return eyelids.openness(roi) if roi.edge_blur_px <= MAX_BLUR_PX else None
 
 
 def burnt_share(roi: Roi) -> float:

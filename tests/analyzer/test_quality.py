@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from tests.analyzer import generated_skin as made
 from tests.analyzer.generated_skin import Lab
 
 REFUSING = {"no_face", "face_too_small", "face_cut_off", "too_dark", "too_bright", "blur", "not_enough_skin"}
-WARNING = {"several_faces", "tilted", "not_frontal", "uneven_light", "low_contrast", "colour_cast"}
+WARNING = {"several_faces", "tilted", "not_frontal", "uneven_light", "low_contrast", "eyes_closed", "colour_cast"}
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "quality.md"
 SIZE = (1200, 1000)  # px, of the made picture
 
@@ -170,7 +169,7 @@ def test_a_tilted_head_warns(roll_deg: float) -> None:
     assert check.value == pytest.approx(abs(roll_deg))
 
 
-@pytest.mark.parametrize("yaw_deg", [-60.0, -20.0, 0.0, 34.0, 36.0])
+@pytest.mark.parametrize("yaw_deg", [-85.0, -33.0, -31.0, 0.0, 31.0, 33.0, 60.0])
 def test_a_turned_head_warns_and_never_refuses(yaw_deg: float) -> None:
     check = face_check("not_frontal", seen(yaw_deg=yaw_deg))
     assert check.passed is (abs(yaw_deg) <= quality.MAX_YAW_DEG)
@@ -258,22 +257,46 @@ def test_fog_is_low_contrast(tone: str) -> None:
 
 
 @tones
-def test_blur_lowers_the_sharpness_and_refuses_in_the_end(tone: str) -> None:
+def test_blur_is_measured_in_pixels_and_refused_in_the_end(tone: str) -> None:
     lab = made.face(tone)
-    checks = [roi_check("blur", blurred(lab, sigma)) if sigma else roi_check("blur", lab) for sigma in (0, 1, 2, 4, 8)]
+    sigmas = (2.0, 3.0, 4.0, 8.0)
+    checks = [roi_check("blur", lab), *(roi_check("blur", blurred(lab, sigma)) for sigma in sigmas)]
     values = [check.value or 0.0 for check in checks]
-    assert all(before > after for before, after in pairwise(values))
+    assert all(before < after for before, after in pairwise(values))
+    own = values[0]  # the drawn edges are soft already
+    assert values[1:] == pytest.approx([np.hypot(own, sigma) for sigma in sigmas], rel=0.2)
     assert checks[0].passed
     assert not checks[-1].passed
     assert not checks[-2].passed
 
 
-def test_sharpness_does_not_depend_on_the_exposure() -> None:
+@tones
+def test_noise_does_not_make_a_blurred_picture_sharp(tone: str) -> None:
+    lab = made.face(tone)
+    grain = np.random.default_rng(0).normal(0, 0.03, lab.shape).astype(np.float32) * [1, 0, 0]
+    assert not roi_check("blur", (blurred(lab, 5.0) * (1 + grain)).astype(np.float32)).passed
+
+
+def test_blur_does_not_depend_on_the_exposure() -> None:
+    plain = roi_check("blur", made.face("medium"))
+    dim = roi_check("blur", in_light(made.face("medium"), 0.3))
+    assert dim.value == pytest.approx(plain.value, rel=0.15)
+
+
+def test_closed_eyes_warn_and_never_refuse() -> None:
+    """The eyes are painted over with skin."""
     lab = made.face("medium")
-    plain, dim = made.roi_of(lab), made.roi_of(lab)
-    rgb = np.round(plain.rgb * 0.5).astype(np.uint8)
-    dim = replace(dim, rgb=rgb)
-    assert quality.sharpness(dim) == pytest.approx(quality.sharpness(plain), rel=0.2)  # rounding adds some
+    for eye in ("right_eye", "left_eye"):
+        lab[geometry.fill(geometry.grow(made.landmarks()[eye], 8.0))] = made.TONES["medium"]
+    closed, seen_open = roi_check("eyes_closed", lab), roi_check("eyes_closed", made.face("medium"))
+    assert seen_open.passed
+    assert (closed.passed, closed.refuses) == (False, False)
+    assert (closed.value or 0.0) < 0.2
+
+
+def test_whether_blurred_eyes_are_open_is_not_said() -> None:
+    check = roi_check("eyes_closed", blurred(made.face("medium"), 6.0))
+    assert (check.passed, check.value) == (True, None)
 
 
 @tones
