@@ -70,3 +70,16 @@ def test_the_spread_leaves_out_what_was_not_measured() -> None:
     assert set(spread) == {"a"}
     assert spread["a"]["n"] == 101
     assert (spread["a"]["5"], spread["a"]["50"], spread["a"]["95"]) == (5.0, 50.0, 95.0)
+
+
+def test_noise_is_of_the_named_strength_and_the_same_every_time() -> None:
+    grey = np.full((100, 100, 3), 128, np.uint8)
+    noise = quality.noisy(12)(grey).astype(float) - 128
+    assert noise.std() == pytest.approx(12, rel=0.05)
+    assert noise.mean() == pytest.approx(0, abs=0.5)
+    np.testing.assert_array_equal(quality.noisy(12)(grey), quality.noisy(12)(grey))
+
+
+def test_changes_follow_one_another() -> None:
+    dark_then_gray = quality.both(quality.exposed(0.3), quality.gray)(RGB)
+    np.testing.assert_array_equal(dark_then_gray, quality.gray(quality.exposed(0.3)(RGB)))
