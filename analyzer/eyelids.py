@@ -20,8 +20,8 @@ SPOT_HEIGHT, SPOT_WIDTH = 0.18, 0.09  # of the eye's width; lashes are thinner, 
 LID_MARGIN_PX = 8.0  # working px around the landmarks in which the eye is looked for
 SKIN_RING_PX = (10.0, 26.0)  # working px around them: the skin that it is compared with
 LEAST_RING_PX = 80
-LEAST_CHROMA = 4.0  # CIELAB; skin of less is taken for this
-MAX_SCALE = 4.5  # working px per original px: an eye of less than about 20 px cannot be judged
+LEAST_CHROMA = 4.0  # CIELAB; of skin with less, hardly any colour can be missing
+MAX_SCALE = 2.5  # working px per original px: of an eye of less than about 30 px, too little is left of the white
 
 
 def openness(roi: Roi) -> float | None:
@@ -53,8 +53,10 @@ def eye_openness(roi: Roi, eye: Points) -> float | None:
 
 def _contrast(lab: NDArray[np.float32], skin: NDArray[np.float32]) -> NDArray[np.float32]:
     """How much darker or less coloured than skin each pixel is, the greater of both: 0 as skin, 1 black or without colour."""
-    darker = 1 - lab[..., 0] / max(float(skin[0]), 1.0)
-    paler = 1 - np.hypot(lab[..., 1], lab[..., 2]) / max(float(np.hypot(*skin[1:])), LEAST_CHROMA)
+    lightness, chroma = float(skin[0]), float(np.hypot(*skin[1:]))
+    darker = (lightness - lab[..., 0]) / max(lightness, 1.0)
+    as_light = np.minimum(lightness / np.maximum(lab[..., 0], 1.0), 1.0)  # what is lighter would have more chroma as skin
+    paler = (chroma - as_light * np.hypot(lab[..., 1], lab[..., 2])) / max(chroma, LEAST_CHROMA)
     return np.maximum(darker, paler).astype(np.float32)
 
 

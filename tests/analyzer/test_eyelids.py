@@ -88,3 +88,14 @@ def test_an_eye_that_is_turned_away_has_no_say() -> None:
     points["left_eye"] = (middle + (points["left_eye"] - middle) * [0.6, 1.0]).astype(np.float32)
     roi = replace(made.roi_of(with_eyes("medium", closed=["right_eye"])), landmarks=points)
     assert eyelids.openness(roi) == eyelids.eye_openness(roi, points["right_eye"])
+
+
+@tones
+def test_without_colour_darkness_alone_tells(tone: str) -> None:
+    """In black and white nothing is pale."""
+    values = [
+        eyelids.openness(made.roi_of(with_eyes(tone, closed=closed) * np.float32([1, 0, 0]))) for closed in ((), EYES)
+    ]
+    assert values[1] is not None
+    assert values[1] < 0.3
+    assert (values[0] or 0.0) < 0.75

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from analyzer import quality
+from analyzer import face, quality, roi, settings
+from analyzer.errors import ModelUnavailable
+from analyzer.face import Detector
 from benchmarks import corpus, quality_views
 from tests.analyzer import generated_skin as made
 
@@ -47,3 +50,41 @@ def test_hits_and_false_alarms_are_counted_among_the_eyes_that_can_be_judged(mon
 def test_the_marked_pictures_are_there() -> None:
     assert all(path.is_file() for half in (False, True) for path, _ in quality_views.eye_marks(held_out=half))
     assert corpus.data_root().is_dir()
+
+
+@pytest.fixture(scope="module")
+def learned() -> Detector:
+    try:
+        return face.network(settings.model_dir() / face.ARTEFACT)
+    except ModelUnavailable:
+        pytest.skip("the learned face stage is not there")
+
+
+@pytest.mark.data
+def test_most_closed_eyes_are_told_and_few_open_ones(learned: Detector, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(face, "detect", learned.detect)
+    counted = quality_views.closed_eyes(quality_views.eye_marks(held_out=True))
+    assert counted["closed"] >= 15
+    assert counted["hits"] > 0.55 * counted["closed"]
+    assert counted["false_alarms"] < 0.15 * counted["open"]
+
+
+@pytest.mark.data
+def test_profiles_hide_a_cheek_and_keep_the_other(learned: Detector) -> None:
+    """Held-out profiles marked by eye: where they are found, facing as marked, strongly turned."""
+    marks = json.loads((corpus.ROOT / "training" / "marks" / "acne04_profiles.json").read_text(encoding="utf-8"))[
+        "marks"
+    ]
+    hidden, near = [], []
+    for mark in (one for one in marks if one["kind"] == "face" and corpus.held_out(corpus.data_root() / one["file"])):
+        picture = corpus.load(corpus.data_root() / mark["file"])
+        found = learned.detect(picture.rgb)
+        if not found or abs(found[0].yaw_deg or 0.0) < 45:
+            continue
+        far, other = ("right", "left") if (found[0].yaw_deg or 0.0) > 0 else ("left", "right")
+        seen = roi.extract(picture, found[0])
+        hidden.append(not seen.regions[f"{far}_cheek"].any())
+        near.append(int(seen.regions[f"{other}_cheek"].sum()))
+    assert len(hidden) >= 10
+    assert all(hidden)
+    assert np.median(near) > 10000
