@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +16,7 @@ from scipy.optimize import minimize
 
 from analyzer import face_crops, face_network, model_card, runtime
 from analyzer.face_network import FaceNetwork, Seen
-from analyzer.model_card import Measured, ModelCard, ModelInput, ModelOutput, Split, TrainingSource
+from analyzer.model_card import Measured, Metric, ModelCard, ModelInput, ModelOutput, Split, TrainingSource
 from training.data.composites import Pictures
 from training.data.faces import Scene
 
@@ -29,6 +31,7 @@ RIGHT_SHIFT, RIGHT_SIZES = (
     (0.6, 1.6),
 )  # a right box: centre off by at most this many true sides, size within this ratio
 RIDGE = 1e-3
+NUMBER = re.compile(r"\d+\.\d+")
 LICENCES = {
     "utkface": "non-commercial research",
     "acne04": "CC BY 4.0, as the uploader states",
@@ -62,6 +65,39 @@ def finish(folder: Path, train: Pictures, validation: Pictures, canvases: Sequen
     rows = [row for scene in (*scenes_of(validation), *canvases) for row in judged(stage, scene)]
     numbers = fit_confidence(np.array(rows))
     return model_card.write(_card(train, validation, numbers, draft), folder, files)
+
+
+def record(folder: Path, tables: Mapping[str, Sequence[Mapping[str, Any]]]) -> ModelCard:
+    """Write what the benchmarks measured into the card of an artefact.
+
+    Args:
+        folder: of the artefact.
+        tables: of `benchmarks.detection` and `benchmarks.landmarks`, both stages.
+    """
+    card = model_card.read(folder)
+    learned, haar = measured_of("network", tables), measured_of("haar", tables)
+    baselines = {f"haar, {group}": metrics for group, metrics in haar.items()}
+    metrics = Measured(learned.pop("all"), {}, learned)
+    return model_card.write(replace(card, metrics=metrics, baselines=baselines), folder, list(card.files))
+
+
+def measured_of(stage: str, tables: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, dict[str, Metric]]:
+    """Group of pictures (``"all"`` among them) → metrics of one stage."""
+    found: dict[str, dict[str, Metric]] = {"all": {}}
+    for row in tables["recall"]:
+        group = f"{row['source']}, {row['group']}"
+        found.setdefault(group, {})["recall"] = metric(row[f"{stage}_right"], row["pictures"])
+    for name, figure in (("landmark_error", "landmark error, diagonals"), ("polygon_agreement", "polygon IoU")):
+        for row in tables[name]:
+            if row["stage"] == stage:
+                found.setdefault(row["faces of"], {})[figure] = metric(row["mean"], row["faces"] - row["not_found"])
+    return {group: {name: one for name, one in rows.items() if one} for group, rows in found.items()}
+
+
+def metric(text: str, count: int) -> Metric | None:
+    """A figure as the tables write it, ``"0.944 [0.902, 0.968]"``; None for ``"-"``."""
+    numbers = [float(number) for number in NUMBER.findall(text)]
+    return Metric(numbers[0], (numbers[1], numbers[2]), count) if len(numbers) == 3 else None
 
 
 def scenes_of(pictures: Pictures) -> Iterator[Scene]:

@@ -4,6 +4,7 @@ Run:     python -m training.train_face_geometry [--only detector|landmarks|expor
 Cost:    about 70 minutes on 2 cores, most of it the detector. Interrupted, it goes on where it was when run again.
 Expects: utkface, acne04, dermalscan4 with face_landmarks.npz, wider, ham10000, closeups. Only the part "train" of the
          split is trained on, "validation" is printed after every epoch and used for thresholds; "test" is not read.
+         `--only card` then writes into the card what `benchmarks.detection` and `benchmarks.landmarks` measured.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import keras
@@ -46,7 +48,7 @@ class Course:
     rate: float  # peak learning rate; rises over the first epoch, falls by a cosine
 
 
-COURSES = {"detector": Course(24, 250, 32, 2.5e-3), "landmarks": Course(22, 250, 48, 2.5e-3)}
+COURSES = {"detector": Course(24, 250, 32, 2.5e-3), "landmarks": Course(20, 250, 48, 2.5e-3)}
 WEIGHT_DECAY = 2e-4
 LARGEST_GRADIENT = 10.0  # norm
 # of the landmark network's crops
@@ -66,9 +68,15 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("SKIN_DATA", "../shared/data")))
     parser.add_argument("--work", type=Path, default=Path("runs/face_geometry"), help="checkpoints")
     parser.add_argument("--out", type=Path, default=Path("models/face_geometry"), help="folder of the artefact")
-    parser.add_argument("--only", choices=("detector", "landmarks", "export"))
-    parser.add_argument("--again", type=Path, help="begin with the weights of this .keras file, for half as long and at half the rate")
+    parser.add_argument("--only", choices=("detector", "landmarks", "export", "card"))
+    parser.add_argument("--results", type=Path, default=Path("benchmarks/results"), help="tables for --only card")
+    parser.add_argument(
+        "--again", type=Path, help="begin with the weights of this .keras file, for half as long and at half the rate"
+    )
     options = parser.parse_args()
+    if options.only == "card":
+        record(options.out, options.results)
+        return
     if not (options.data / "face_landmarks.npz").is_file():
         parser.error(f"{options.data}: expected face_landmarks.npz there; name the folder with --data or SKIN_DATA")
     cv2.setNumThreads(1)
@@ -82,6 +90,15 @@ def main() -> None:
         fit("landmarks", train, validation, options.work, options.again)
     if options.only in (None, "export"):
         export(options.work, options.out, train, validation)
+
+
+def record(out: Path, results: Path) -> None:
+    """Write the tables of `benchmarks.detection` and `benchmarks.landmarks` into the card."""
+    tables: dict[str, Any] = {}
+    for name in ("detection", "landmarks"):
+        tables |= json.loads((results / f"{name}.json").read_text(encoding="utf-8"))
+    card = face_export.record(out, tables)
+    print(f"{out}: {sum(len(metrics) for metrics in card.metrics.groups.values())} figures of groups")
 
 
 def mean_face(data: Path, work: Path) -> Shape:
