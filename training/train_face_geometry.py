@@ -1,7 +1,7 @@
 """Train the face stage: a detector of boxes and a network of landmarks, and bundle both in models/face_geometry.
 
 Run:     python -m training.train_face_geometry [--only detector|landmarks|export] [--data ../shared/data]
-Cost:    about 70 minutes on 2 cores, most of it the detector. Interrupted, it goes on where it was when run again.
+Cost:    about 40 minutes on 2 cores with nothing else running. Interrupted, it goes on where it was when run again.
 Expects: utkface, acne04, dermalscan4 with face_landmarks.npz, wider, ham10000, closeups. Only the part "train" of the
          split is trained on, "validation" is printed after every epoch and used for thresholds; "test" is not read.
          `--only card` then writes into the card what `benchmarks.detection` and `benchmarks.landmarks` measured.
@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analyzer import face_crops
-from analyzer.face_crops import CROP_PX
+from analyzer.face_crops import CROP_PX, OVERVIEW_PX
 from analyzer.face_network import SHAPE, proposals
 from analyzer.head_pose import Shape
 from training import face_export, face_shape
@@ -159,7 +159,7 @@ def fit(name: str, train: Pictures, validation: Pictures, work: Path, again: Pat
 def export(work: Path, out: Path, train: Pictures, validation: Pictures) -> None:
     """Write the artefact: both networks compiled, the mean face, the card."""
     out.mkdir(parents=True, exist_ok=True)
-    for name, side_px in (("detector", CANVAS_PX), ("landmarks", CROP_PX)):
+    for name, side_px in (("detector", OVERVIEW_PX), ("landmarks", CROP_PX)):
         network = keras.models.load_model(work / f"{name}.keras", compile=False)
         face_export.compile_network(network, out, side_px)
     shutil.copy(work / SHAPE, out / SHAPE)
@@ -235,7 +235,7 @@ def with_traps(pictures: Pictures, work: Path) -> Pictures:
     traps: list[Scene] = []
     for start in range(0, len(scenes), TRAP_BATCH):
         part = scenes[start : start + TRAP_BATCH]
-        seen = [face_crops.overview(scene.rgb) for scene in part]
+        seen = [face_crops.overview(scene.rgb, CANVAS_PX) for scene in part]
         maps = detector.predict_on_batch(np.stack([small for small, _ in seen]).astype(np.float32))
         for row, (scene, (_, scale)) in enumerate(zip(part, seen, strict=True)):
             boxes, _ = proposals({name: answers[row : row + 1] for name, answers in maps.items()}, TRAP_LOGIT)

@@ -36,16 +36,16 @@ def test_box_follows_its_convention_at_any_roll(roll_deg: float) -> None:
 def test_overview_keeps_the_whole_picture_and_its_scale() -> None:
     rgb = np.full((300, 600, 3), 200, np.uint8)
     small, scale = face_crops.overview(rgb)
-    assert small.shape == (192, 192, 3)
-    assert scale == pytest.approx(0.32)
-    assert (small[:96] == 200).all()
-    assert not small[96:].any()
+    assert small.shape == (256, 256, 3)
+    assert scale == pytest.approx(256 / 600)
+    assert (small[:128] == 200).all()
+    assert not small[128:].any()
 
 
 def test_a_sliver_of_a_picture_has_an_overview() -> None:
     small, scale = face_crops.overview(np.full((2, 4000, 3), 9, np.uint8))
-    assert small.shape == (192, 192, 3)
-    assert scale == pytest.approx(0.048)
+    assert small.shape == (256, 256, 3)
+    assert scale == pytest.approx(0.064)
 
 
 @pytest.mark.parametrize("size", [160, 640, 2400])

@@ -15,14 +15,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from analyzer.face_crops import CROP_PX, CROP_SIDES, OVAL, OVERVIEW_PX, Matrix, crop_matrix, placing, transformed
+from analyzer.face_crops import CROP_PX, CROP_SIDES, OVAL, Matrix, crop_matrix, placing, transformed
 from analyzer.values import Rgb
 from training.data.degradations import degrade, occlude, texture
 from training.data.faces import Scene
 
 Rng = np.random.Generator
 
-CANVAS_PX = OVERVIEW_PX  # side of the detector's training picture
+CANVAS_PX = 192  # side of the detector's training picture; it is fully convolutional and serves at `OVERVIEW_PX`
 LEAST_FACE_PX, MOST_FACE_PX = 14.0, 225.0  # side of the face box on a canvas
 MOST_FACES = 3
 OCCLUDED = 0.15  # share of faces that something covers in part
