@@ -71,7 +71,9 @@ def main() -> None:
     parser.add_argument("--only", choices=("detector", "landmarks", "export", "card"))
     parser.add_argument("--results", type=Path, default=Path("benchmarks/results"), help="tables for --only card")
     parser.add_argument(
-        "--again", type=Path, help="begin with the weights of this .keras file, for half as long and at half the rate"
+        "--again",
+        type=Path,
+        help="begin with the weights of this .keras file, for a third of the epochs and at half the rate",
     )
     options = parser.parse_args()
     if options.only == "card":
@@ -84,10 +86,10 @@ def main() -> None:
     shape = mean_face(options.data, options.work)
     train, validation = (gather(options.data, part, shape) for part in ("train", "validation"))
     if options.only in (None, "detector"):
-        fit("detector", train, validation, options.work, options.again)
+        fit("detector", train, validation, options.work, options.again, options.epochs)
     if options.only in (None, "landmarks"):
         train, validation = (with_traps(pictures, options.work) for pictures in (train, validation))
-        fit("landmarks", train, validation, options.work, options.again)
+        fit("landmarks", train, validation, options.work, options.again, options.epochs)
     if options.only in (None, "export"):
         export(options.work, options.out, train, validation)
 
@@ -129,11 +131,10 @@ def gather(data: Path, part: str, shape: Shape) -> Pictures:
     return pictures
 
 
-def fit(name: str, train: Pictures, validation: Pictures, work: Path, again: Path | None = None) -> None:
+def fit(name: str, train: Pictures, validation: Pictures, work: Path, again: Path | None, epochs: int | None) -> None:
     """Train one network, or go on with it; its weights end up in `work`/<name>.keras."""
     course, folder = COURSES[name], work / name
-    if again is not None:
-        course = replace(course, epochs=course.epochs // 2, rate=course.rate / 2)
+    course = replace(course, epochs=epochs or course.epochs, rate=course.rate / (1 if again is None else 2))
     folder.mkdir(parents=True, exist_ok=True)
     keras.utils.set_random_seed(SEED)
     network = {"detector": networks.detector, "landmarks": networks.landmarks}[name]()

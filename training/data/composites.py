@@ -34,6 +34,10 @@ SHIFT, ZOOM, TURN_DEG = (
 )  # standard deviations of a detector's error: box sides, octave-like log, degrees
 
 
+FIRST_LOOK = 0.45  # share of crops around a detector's box; the others are around landmarks, which miss by less
+SECOND_LOOK_MISSES = 0.4  # times the first look's
+
+
 @dataclass(frozen=True, eq=False)
 class Pictures:
     """What canvases and crops are made of."""
@@ -76,9 +80,10 @@ def crop(rng: Rng, scene: Scene, partner: NDArray[np.intp], background: Rgb) -> 
         (128, 128, 3) uint8 and the 142 landmarks (142, 2) float32 in crop sides, 0 in the middle; nan where not known.
     """
     box = np.nan_to_num(scene.boxes[0])
-    box[:2] += rng.normal(0, SHIFT, 2) * box[2]
-    box[2] *= math.exp(rng.normal(0, ZOOM))
-    box[3] += math.radians(rng.normal(0, TURN_DEG))
+    missed = 1.0 if rng.random() < FIRST_LOOK else SECOND_LOOK_MISSES
+    box[:2] += missed * rng.normal(0, SHIFT, 2) * box[2]
+    box[2] *= math.exp(missed * rng.normal(0, ZOOM))
+    box[3] += missed * math.radians(rng.normal(0, TURN_DEG))
     matrix = crop_matrix(box)
     rgb = _laid(rng, scene.rgb, matrix, background)
     known = np.full((len(partner), 2), np.nan) if scene.points is None else transformed(scene.points, matrix)
@@ -148,8 +153,7 @@ def _crowd(rng: Rng, scene: Scene) -> tuple[Rgb, NDArray[np.float32]]:
     else:
         zoom = rng.uniform(0.46, 1.2)
         at, place = rng.uniform(0.2, 0.8, 2) * (width, height), np.full(2, CANVAS_PX / 2)
-    roll = float(rng.normal(0, 0.2)) if rng.random() < 0.7 else _roll(rng)
-    matrix = placing(np.asarray(at), place, zoom, roll)
+    matrix = placing(np.asarray(at), place, zoom, _roll(rng))
     boxes = moved(scene.boxes, matrix)
     seen = ((boxes[:, :2] > 0) & (boxes[:, :2] < CANVAS_PX)).all(axis=1)
     return _laid(rng, scene.rgb, matrix, None), boxes[seen]

@@ -125,9 +125,10 @@ def plausible(points: Points) -> bool:
 
 
 def box_of_drawn(xyxy: NDArray[np.float64]) -> NDArray[np.float32]:
+    """(4,) box of a face drawn in a scene; heads of people in scenes stand upright, more or less."""
     left, top, right, bottom = xyxy
     side = SIDE_PER_DRAWN * max(right - left, bottom - top)
-    return np.array([(left + right) / 2, (top + bottom) / 2, side, math.nan], np.float32)
+    return np.array([(left + right) / 2, (top + bottom) / 2, side, 0.0], np.float32)
 
 
 def box_of_mark(mark: Mapping[str, Any]) -> NDArray[np.float32]:
