@@ -136,16 +136,13 @@ def outline(points: Landmarks) -> Points:
 
 
 def face_polygons(points: Landmarks) -> list[Points]:
-    """Polygons that cover the face in working pixels: the outline, and what stands out beyond it on a turned head.
+    """Polygons that cover the face in working pixels: the outline with what stands out beyond it on a turned head.
 
     The oval is a line on the head, from forehead past the ears to the chin. On the far side of a turned head it runs behind
     the face: there brows, eyes, nose and lips are the edge. On a frontal face all of them lie inside the outline.
     """
-    oval = outline(points)
-    brows, eyes, lips = (_both(points, "brow"), _both(points, "eye"), points["lips_outer"])
-    forehead, chin = oval[[*range(-8, 9)]], oval[CHIN_INDEX - 5 : CHIN_INDEX + 6]
-    hulls = ((forehead, brows, eyes), (eyes, lips, chin))
-    return [oval, *(grow(np.concatenate(hull), 0.0) for hull in hulls), grow(points["nose"], NOSE_MARGIN_PX)]
+    edges = np.concatenate([outline(points), _both(points, "brow"), _both(points, "eye"), points["lips_outer"]])
+    return [grow(edges, 0.0), grow(points["nose"], NOSE_MARGIN_PX)]
 
 
 def face_mask(points: Landmarks) -> Mask:

@@ -7,6 +7,7 @@ skin tones pass.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 
 import cv2
@@ -21,7 +22,7 @@ MIN_FACE_PX = 120.0  # width of the face box in original pixels; below, most con
 RIVAL_AREA = 0.3  # share of the primary face's area from which another face counts
 MIN_INSIDE = 0.85  # share of the face outline inside the picture
 MAX_TILT_DEG = 35.0
-MAX_YAW_DEG = 35.0  # beyond, nine of ten faces show one cheek as a strip of less than `geometry.LEAST_CHEEK_PX`
+MAX_YAW_DEG = 35.0  # beyond, five of six faces show one cheek as a strip of less than `geometry.LEAST_CHEEK_PX`
 MIN_BRIGHT_L = 22.0  # L*: 95th percentile over the face; highlights and eye whites are bright on dark skin too
 MAX_BURNT = 0.35  # share of skin pixels at the top of the scale
 BURNT_VALUE = 250  # uint8 in all of R, G, B
@@ -70,7 +71,7 @@ def check_faces(photo: Photo, faces: Sequence[Face]) -> tuple[Check, ...]:
             True,
             "Move the whole face, from forehead to chin, into the photo.",
         ),
-        _most("tilted", abs(primary.roll_deg), MAX_TILT_DEG, "deg", False, "Hold the head and the phone upright."),
+        _most("tilted", abs(tilt_deg(primary)), MAX_TILT_DEG, "deg", False, "Hold the head and the phone upright."),
         _most(
             "not_frontal", yaw, MAX_YAW_DEG, "deg", False, "Look straight into the camera to have both cheeks measured."
         ),
@@ -172,6 +173,11 @@ def share_inside(photo: Photo, face: Face) -> float:
     hull = cv2.convexHull(outline.astype(np.float32))
     common, _ = cv2.intersectConvexConvex(hull, frame)
     return float(common / max(cv2.contourArea(hull), 1e-6))
+
+
+def tilt_deg(face: Face) -> float:
+    """Roll of a face, clockwise positive, -180..180: of its landmarks, which tell that of a profile too, where there are some."""
+    return face.roll_deg if face.landmarks is None else math.degrees(geometry.roll_rad(face.landmarks))
 
 
 def openness(roi: Roi) -> float | None:

@@ -311,3 +311,11 @@ def test_fill_is_the_union() -> None:
     assert union.shape == (SIZE, SIZE)
     assert geometry.fill(first).sum() == pytest.approx(np.pi * 40 * 20, rel=0.05)
     assert geometry.fill(geometry.FRAME).all()
+
+
+@pytest.mark.parametrize("yaw_deg", [0.0, 35.0, 60.0, 75.0, 88.0])
+def test_the_face_has_no_hole_in_any_view(yaw_deg: float) -> None:
+    """The far half of the oval folds over the near one as a head turns."""
+    face = geometry.face_mask(aligned(turned(yaw_deg))).astype(np.uint8)
+    count, _ = cv2.connectedComponents(1 - face)
+    assert count == 2  # the face itself and one background

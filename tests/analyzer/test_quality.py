@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -167,6 +168,19 @@ def test_a_tilted_head_warns(roll_deg: float) -> None:
     check = face_check("tilted", seen(roll_deg=roll_deg))
     assert check.passed is (abs(roll_deg) <= quality.MAX_TILT_DEG)
     assert check.value == pytest.approx(abs(roll_deg))
+
+
+def test_the_tilt_of_a_profile_is_not_that_of_its_eyes() -> None:
+    """Both eyes in one place, the line between them upright: the head is not."""
+    face = seen()
+    assert face.landmarks is not None
+    points = dict(face.landmarks)
+    points["left_eye"] = points["right_eye"] + np.float32([0, 8])
+    points["nose"] = points["nose"] + points["left_eye"].mean(axis=0) - points["nose"][0]
+    points["face_oval"] = points["face_oval"] + np.float32([points["nose"][0, 0] - points["face_oval"][18, 0], 0])
+    check = face_check("tilted", replace(face, landmarks=points, roll_deg=90.0))
+    assert check.passed
+    assert check.value == pytest.approx(0.0, abs=3.0)
 
 
 @pytest.mark.parametrize("yaw_deg", [-85.0, -36.0, -34.0, 0.0, 34.0, 36.0, 60.0])
