@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from analyzer import geometry
 from analyzer.values import Points, Rgb
 
 FaceBox = NDArray[np.float32]
@@ -31,9 +32,9 @@ OVAL, IRISES = (
 
 def box_of(points: Points) -> FaceBox:
     """The box of (142, 2) landmarks."""
-    right, left = points[IRISES].astype(float)
-    roll = math.atan2(left[1] - right[1], left[0] - right[0])
-    return box_between((right + left) / 2, points[OVAL].astype(float), roll)
+    groups = {name: points[part].astype(float) for name, part in geometry.GROUPS.items()}
+    eye_line = (groups["right_eye"].mean(axis=0) + groups["left_eye"].mean(axis=0)) / 2
+    return box_between(eye_line, groups["face_oval"], geometry.roll_rad(groups))
 
 
 def box_between(eye_line: NDArray[np.float64], edges: NDArray[np.float64], roll: float) -> FaceBox:

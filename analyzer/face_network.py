@@ -104,7 +104,7 @@ class FaceNetwork:
             eyes=np.stack([groups["right_eye"].mean(axis=0), groups["left_eye"].mean(axis=0)]),
             roll_deg=math.degrees(roll),
             method="network",
-            yaw_deg=head_pose.pose(seen.points, self.shape).yaw_deg,
+            yaw_deg=float(np.clip(head_pose.pose(seen.points, self.shape).yaw_deg, -90.0, 90.0)),
             landmarks=groups,
         )
 

@@ -8,16 +8,18 @@ import cv2
 import numpy as np
 import pytest
 
-from analyzer import face_crops
+from analyzer import face_crops, geometry
 from analyzer.values import Points
 
 
 def landmarks(middle: tuple[float, float], chin_px: float, roll: float, half_width: float = 60.0) -> Points:
-    """142 points that matter only by irises and oval: a level face turned by `roll` about the middle of its eyes."""
+    """142 points that matter only by eyes and oval: a level face turned by `roll` about the middle of its eyes."""
     angles = np.linspace(0, 2 * math.pi, 36, endpoint=False) - math.pi / 2
     oval = np.stack([half_width * np.cos(angles), chin_px * np.sin(angles)], axis=1)
     points = np.zeros((142, 2))
     points[face_crops.OVAL] = oval
+    for name, x in (("right_eye", -25), ("left_eye", 25)):
+        points[geometry.GROUPS[name]] = (x, 0)
     points[face_crops.IRISES] = [(-25, 0), (25, 0)]
     turn = np.array([[math.cos(roll), -math.sin(roll)], [math.sin(roll), math.cos(roll)]])
     return (points @ turn.T + middle).astype(np.float32)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from analyzer import face_crops
+from analyzer import face_crops, geometry
 from training.data import composites, degradations
 from training.data.composites import Pictures
 from training.data.faces import Scene
@@ -23,8 +23,9 @@ def face_scene() -> Scene:
     angles = np.linspace(0, 2 * math.pi, 36, endpoint=False) - math.pi / 2
     points = np.zeros((142, 2), np.float32)
     points[face_crops.OVAL] = np.stack([100 + 60 * np.cos(angles), 90 + 80 * np.sin(angles)], axis=1)
-    points[face_crops.IRISES] = [(75, 80), (125, 80)]
     points[36:140] = (100, 140)
+    points[geometry.GROUPS["right_eye"]], points[geometry.GROUPS["left_eye"]] = (75, 80), (125, 80)
+    points[face_crops.IRISES] = [(75, 80), (125, 80)]
     rgb = np.zeros((200, 200, 3), np.uint8)
     cv2.ellipse(rgb, (100, 90), (60, 80), 0, 0, 360, GREEN, -1)
     cv2.circle(rgb, (100, 140), 14, RED, -1)
@@ -79,7 +80,7 @@ def test_landmarks_lie_on_the_face_of_a_crop(pictures: Pictures, monkeypatch: py
         rng = np.random.default_rng(seed)
         rgb, points = composites.crop(rng, pictures.singles[0], pictures.partner, background)
         assert rgb.shape == (128, 128, 3)
-        assert mouth(rgb) == pytest.approx((points[100] + 0.5) * 128, abs=2.0)
+        assert mouth(rgb) == pytest.approx((points[120] + 0.5) * 128, abs=2.0)
         assert points[140, 0] < points[141, 0]  # the picture's left iris stays the first, mirrored or not
 
 

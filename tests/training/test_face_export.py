@@ -30,7 +30,8 @@ def test_no_evidence_counts_against_a_face() -> None:
 def landmarks(x: float, y: float, chin_px: float) -> np.ndarray:
     points = np.full((142, 2), (x, y), np.float32)
     points[:36] += np.stack([np.zeros(36), np.linspace(-chin_px, chin_px, 36)], axis=1)
-    points[140:] += [(-20, 0), (20, 0)]
+    points[36:52] += (-20, 0)
+    points[52:68] += (20, 0)
     return points.astype(np.float32)
 
 
