@@ -52,10 +52,10 @@ COURSES = {"detector": Course(24, 250, 32, 2.5e-3), "landmarks": Course(20, 250,
 WEIGHT_DECAY = 2e-4
 LARGEST_GRADIENT = 10.0  # norm
 # of the landmark network's crops
-CROP_SHARES = {"singles": 0.48, "portraits": 0.20, "crowds": 0.07, "faceless": 0.08, "traps": 0.17}
+CROP_SHARES = {"singles": 0.48, "portraits": 0.20, "crowds": 0.07, "faceless": 0.05, "traps": 0.20}
 LEAST_CROWD_PX = 14.0  # side of the smallest face of a crowd that is shown to it
 TRAP_LOGIT = -2.5  # of the detector, above which a wrong answer is worth learning from
-TRAP_CANVASES, TRAP_BATCH = 1000, 64
+TRAP_CANVASES, TRAP_BATCH = 3000, 64
 NEAR_SIDES, ALIKE_RATIO = 0.4, 1.9  # a box nearer to a face than this, and of a size within this ratio, is no trap
 VALIDATION_BATCHES = 12
 MIRROR_SAMPLE = 300  # faces that show which landmarks change places in a mirror
@@ -73,8 +73,9 @@ def main() -> None:
     parser.add_argument(
         "--again",
         type=Path,
-        help="begin with the weights of this .keras file, for a third of the epochs and at half the rate",
+        help="begin with the weights of this .keras file, at half the rate",
     )
+    parser.add_argument("--epochs", type=int, help="other than usual")
     options = parser.parse_args()
     if options.only == "card":
         record(options.out, options.results)

@@ -189,7 +189,7 @@ def _with_cutting(rng: Rng, rgb: Rgb, pictures: Pictures) -> Rgb:
 
 def _background(rng: Rng, pictures: Pictures, side_px: int) -> Rgb:
     """(side, side, 3) without a face: a generated texture, or a part of a faceless picture."""
-    if rng.random() < 0.25:
+    if rng.random() < 0.35:
         return texture(rng, side_px)
     rgb = _any(rng, pictures.faceless).rgb
     zoom = side_px / min(rgb.shape[:2]) * rng.uniform(1.0, 2.5)

@@ -40,7 +40,7 @@ def occlude(rng: Rng, rgb: Rgb, centre: NDArray[np.floating], side: float) -> Rg
 
 
 def texture(rng: Rng, side_px: int) -> Rgb:
-    """A generated background: clouds of several grain sizes, stripes or a plain shade, in random colours."""
+    """A generated background: clouds of several grain sizes, stripes or a plain shade, round things and bars, in random colours."""
     field = np.zeros((side_px, side_px, 1), np.float32)
     for cells in (2, 4, 8, 16, 48):
         grain = rng.normal(size=(cells, cells, 1)).astype(np.float32)
@@ -51,7 +51,28 @@ def texture(rng: Rng, side_px: int) -> Rgb:
         y, x = np.mgrid[:side_px, :side_px] / side_px
         field[..., 0] += np.sign(np.sin(2 * math.pi * waves * (x * math.cos(angle) + y * math.sin(angle))))
     spread = rng.normal(0, 35, 3) * rng.uniform(0, 1.5)
-    return np.clip(rng.uniform(20, 235, 3) + field * spread, 0, 255).astype(np.uint8)
+    rgb = np.clip(rng.uniform(20, 235, 3) + field * spread, 0, 255).astype(np.uint8)
+    return _with_things(rng, rgb) if rng.random() < 0.6 else rgb
+
+
+def _with_things(rng: Rng, rgb: Rgb) -> Rgb:
+    """Discs, rings, bars and lines over a texture: edges and round things that are no faces."""
+    side = rgb.shape[0]
+    over = rgb.copy()
+    for _ in range(int(rng.integers(1, 12))):
+        colour = [int(value) for value in rng.integers(0, 256, 3)]
+        x, y = (int(value) for value in rng.uniform(0, side, 2))
+        width, height = (max(1, int(value)) for value in np.exp(rng.uniform(1, math.log(side * 0.6), 2)))
+        thickness = -1 if rng.random() < 0.6 else int(rng.integers(1, 9))
+        turn = float(rng.uniform(0, 180))
+        if rng.random() < 0.65:
+            cv2.ellipse(over, (x, y), (width, height), turn, 0, 360, colour, thickness, cv2.LINE_AA)
+        else:
+            corners = cv2.boxPoints(((x, y), (width, height), turn))
+            cv2.polylines(over, [np.round(corners).astype(np.int32)], True, colour, abs(thickness), cv2.LINE_AA)
+    share = rng.uniform(0.4, 1.0)
+    over = cv2.addWeighted(over, share, rgb, 1 - share, 0)
+    return np.asarray(cv2.GaussianBlur(over, (0, 0), float(rng.uniform(0.3, 2.5))), np.uint8)
 
 
 def _lit(rng: Rng, rgb: Rgb) -> Rgb:
