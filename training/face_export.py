@@ -181,7 +181,7 @@ def _card(
         notes=(
             "Landmarks were learned from another network's answers: they share its habits, such as an oval below the hair line.",
             "Strong profiles were learned from 104 ACNE04 faces marked by eye, with a mean face laid over the marks.",
-            "The detector was trained in three rounds (--again): 24 epochs; 12 with stricter targets inside of faces; 8 with scenes at any roll.",
+            "The detector was trained in three rounds (--again): 24 epochs; 12, stricter inside of faces; 8, with scenes at any roll.",
             "The landmark network was trained in two: 20 epochs, then 12 with more places where the detector is wrong.",
             "Trained on pictures for research and non-commercial use.",
         ),

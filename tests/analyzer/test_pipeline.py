@@ -260,7 +260,7 @@ def test_a_face_is_accepted_exactly_when_its_analysis_is_not_refused(name: str) 
 
 def test_a_second_face_warns_and_only_acceptable_faces_are_listed() -> None:
     head = portrait()[60:420, 250:650]
-    least = np.asarray(cv2.resize(head, None, fx=0.55, fy=0.55, interpolation=cv2.INTER_AREA), np.uint8)
+    least = np.asarray(cv2.resize(head, None, fx=0.45, fy=0.45, interpolation=cv2.INTER_AREA), np.uint8)
     canvas = on_canvas(head, 1000, 500, 40, 70)
     canvas[70 : 70 + head.shape[0], 520 : 520 + head.shape[1]] = head[:, ::-1]
     twins = pipeline.detect_faces(png(canvas))
