@@ -55,7 +55,9 @@ def _contrast(lab: NDArray[np.float32], skin: NDArray[np.float32]) -> NDArray[np
     """How much darker or less coloured than skin each pixel is, the greater of both: 0 as skin, 1 black or without colour."""
     lightness, chroma = float(skin[0]), float(np.hypot(*skin[1:]))
     darker = (lightness - lab[..., 0]) / max(lightness, 1.0)
-    as_light = np.minimum(lightness / np.maximum(lab[..., 0], 1.0), 1.0)  # what is lighter would have more chroma as skin
+    as_light = np.minimum(
+        lightness / np.maximum(lab[..., 0], 1.0), 1.0
+    )  # what is lighter would have more chroma as skin
     paler = (chroma - as_light * np.hypot(lab[..., 1], lab[..., 2])) / max(chroma, LEAST_CHROMA)
     return np.maximum(darker, paler).astype(np.float32)
 
