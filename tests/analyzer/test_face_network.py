@@ -70,8 +70,8 @@ def test_any_roll_is_found_and_told(stage: FaceNetwork, portrait: Rgb, angle_deg
     assert abs((face.roll_deg - angle_deg + 180) % 360 - 180) < 8
 
 
-@pytest.mark.parametrize("share", [0.1, 0.12, 0.25, 0.5])
-def test_faces_from_a_tenth_of_the_width(stage: FaceNetwork, portrait: Rgb, share: float) -> None:
+@pytest.mark.parametrize("share", [0.08, 0.1, 0.16, 0.25, 0.5])
+def test_faces_from_eight_hundredths_of_the_width(stage: FaceNetwork, portrait: Rgb, share: float) -> None:
     head = portrait[10:260, 110:340]
     width = round(640 * share / stage.detect(portrait)[0].box.width * head.shape[1])
     small = cv2.resize(head, (width, width * head.shape[0] // head.shape[1]), interpolation=cv2.INTER_AREA)[:460, :560]
