@@ -2,7 +2,7 @@
 
 The detector looks once at a small copy of the whole picture. Around each box that it proposes, an upright crop of the
 picture goes through the landmark network, which places 142 points and tells whether it sees a face; a second crop, around
-those points, places them again. Both networks' logits make the confidence (logistic, numbers in the card).
+those points, and its mirror image place them again. Both networks' logits make the confidence (logistic, numbers in the card).
 """
 
 from __future__ import annotations
@@ -52,12 +52,14 @@ class FaceNetwork:
         detector: picture (1, S, S, 3) → maps (1, S / stride, S / stride, 6).
         landmarks: crop (1, 128, 128, 3) → points (1, 284) in crop sides from the middle, face (1, 1) logit.
         shape: (142, 3) mean face.
+        partner: of each landmark the one that takes its place in a mirrored picture.
         card: of the artefact.
     """
 
     detector: Network
     landmarks: Network
     shape: Shape
+    partner: NDArray[np.intp]
     card: ModelCard
 
     @property
@@ -94,9 +96,11 @@ class FaceNetwork:
             yield Seen(points, float(logit), face_logit)
 
     def _look_twice(self, rgb: Rgb, box: FaceBox) -> tuple[Points, float]:
-        """Landmarks of a crop around the box, then of one around these landmarks."""
+        """Landmarks of a crop around the box, then of one around these landmarks: the mean of it and its mirror image."""
         points, _ = self._place(rgb, box)
-        return self._place(rgb, face_crops.box_of(points))
+        box = face_crops.box_of(points)
+        (points, logit), (others, other_logit) = self._place(rgb, box), self._place(rgb, box, mirrored=True)
+        return np.asarray((points + others) / 2, np.float32), (logit + other_logit) / 2
 
     def _look_elsewise(self, rgb: Rgb, box: FaceBox) -> tuple[Points, float]:
         """The same with the box that shows most of a face of those that the detector may have meant: turned by quarters, smaller."""
@@ -107,13 +111,15 @@ class FaceNetwork:
         ]
         return self._look_twice(rgb, max(others[1:], key=lambda other: self._place(rgb, other)[1]))
 
-    def _place(self, rgb: Rgb, box: FaceBox) -> tuple[Points, float]:
+    def _place(self, rgb: Rgb, box: FaceBox, *, mirrored: bool = False) -> tuple[Points, float]:
         """Landmarks in picture pixels and the logit that the crop shows a face."""
         crop = face_crops.upright_crop(rgb, box)
-        out = self.landmarks(crop[None])
-        in_crop = (out["points"].reshape(-1, 2) + 0.5) * CROP_PX
+        out = self.landmarks(np.ascontiguousarray(crop[:, ::-1] if mirrored else crop)[None])
+        points = out["points"].reshape(-1, 2)
+        if mirrored:
+            points = points[self.partner] * np.array([-1, 1], np.float32)
         matrix = np.vstack([face_crops.crop_matrix(box), [0, 0, 1]])
-        return face_crops.transformed(in_crop, np.linalg.inv(matrix)[:2]), float(out["face"][0, 0])
+        return face_crops.transformed((points + 0.5) * CROP_PX, np.linalg.inv(matrix)[:2]), float(out["face"][0, 0])
 
     def _face(self, seen: Seen) -> Face:
         x, y, side, roll = (float(value) for value in face_crops.box_of(seen.points))
@@ -154,7 +160,7 @@ def load(folder: Path) -> FaceNetwork:
         for name in (DETECTOR, LANDMARKS)
     )
     shape = np.array(json.loads(model_card.verified_bytes(card, folder, SHAPE)), float)
-    return FaceNetwork(detector, landmarks, shape, card)
+    return FaceNetwork(detector, landmarks, shape, head_pose.mirror_partners(shape), card)
 
 
 def proposals(

@@ -37,6 +37,12 @@ def pose(points: Points, shape: Shape) -> Pose:
     return _angles(np.stack([across, down, away]))
 
 
+def mirror_partners(shape: Shape) -> NDArray[np.intp]:
+    """For each point the one that lies nearest to its mirror image: what takes its place in a mirrored picture."""
+    apart = np.linalg.norm((shape * (-1, 1, 1))[:, None] - shape[None], axis=2)
+    return apart.argmin(axis=1)
+
+
 def _angles(rotation: NDArray[np.float64]) -> Pose:
     """Angles of rotation = roll · pitch · yaw: the head turns about its own axis first."""
     roll = math.atan2(-rotation[0, 1], rotation[1, 1])
