@@ -20,8 +20,10 @@ FaceBox = NDArray[np.float32]
 Matrix = NDArray[np.float32]  # (2, 3) affine
 
 OVERVIEW_PX = 256  # side of the small copy of the picture; a face of 8 % of the width of a portrait 3:4 has 15 px in it
+COPY_PX = 768  # long side of the copy that everything is cut from as long as it holds enough detail
 CROP_PX = 128  # side of the upright crop
 CROP_SIDES = 1.4  # side of the crop in sides of the face box
+FULL_DETAIL_PX = 1.1 * CROP_PX / CROP_SIDES  # side of a box from which a crop is not enlarged
 SIDE_PER_CHIN = 1.41  # side of the box / distance from eye line to chin
 DOWN_PER_CHIN = 0.165  # centre of the box below the eye line / the same distance
 OVAL, IRISES = (
@@ -44,6 +46,15 @@ def box_between(eye_line: NDArray[np.float64], edges: NDArray[np.float64], roll:
     chin, across = float(((edges - eye_line) @ downwards).max()), (edges - eye_line) @ sideways
     centre = eye_line + DOWN_PER_CHIN * chin * downwards + (across.max() + across.min()) / 2 * sideways
     return np.array([*centre, SIDE_PER_CHIN * max(chin, 1.0), roll], np.float32)
+
+
+def working_copy(rgb: Rgb) -> tuple[Rgb, float]:
+    """The picture with its long side reduced to `COPY_PX` (itself where it is smaller), and its pixels per picture pixel."""
+    scale = COPY_PX / max(rgb.shape[:2])
+    if scale >= 1:
+        return rgb, 1.0
+    size = [max(1, round(length * scale)) for length in rgb.shape[1::-1]]
+    return np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), np.uint8), scale
 
 
 def overview(rgb: Rgb, side_px: int = OVERVIEW_PX) -> tuple[Rgb, float]:

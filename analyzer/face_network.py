@@ -83,23 +83,30 @@ class FaceNetwork:
 
     def look(self, rgb: Rgb) -> Iterator[Seen]:
         """Every proposal of the detector, looked at closely."""
-        small, scale = face_crops.overview(rgb)
+        copy, shrunk = face_crops.working_copy(rgb)
+        small, scale = face_crops.overview(copy)
         maps = self.detector(small[None])
         boxes, logits = proposals(maps, self.card.thresholds["proposal_logit"])
         for box, logit in zip(boxes, logits, strict=True):
             box[:3] /= scale
-            points, face_logit = self._look_twice(rgb, box)
-            if face_logit < DOUBTFUL_LOGIT and logit > LIKELY_LOGIT:
-                points, face_logit = max(
-                    [(points, face_logit), self._look_elsewise(rgb, box)], key=lambda seen: seen[1]
-                )
-            yield Seen(points, float(logit), face_logit)
+            picture, factor = (copy, shrunk) if box[2] >= face_crops.FULL_DETAIL_PX else (rgb, 1.0)
+            box[:3] *= factor / shrunk
+            points, face_logit = self._look_closely(picture, box, float(logit))
+            yield Seen(points / np.float32(factor), float(logit), face_logit)
+
+    def _look_closely(self, rgb: Rgb, box: FaceBox, logit: float) -> tuple[Points, float]:
+        """Landmarks and the logit that a face is there; doubtful crops are looked at otherwise, too."""
+        points, face_logit = self._look_twice(rgb, box)
+        if face_logit < DOUBTFUL_LOGIT and logit > LIKELY_LOGIT:
+            return max([(points, face_logit), self._look_elsewise(rgb, box)], key=lambda seen: seen[1])
+        return points, face_logit
 
     def _look_twice(self, rgb: Rgb, box: FaceBox) -> tuple[Points, float]:
         """Landmarks of a crop around the box, then of one around these landmarks: the mean of it and its mirror image."""
-        points, _ = self._place(rgb, box)
+        points, _ = self._place(face_crops.upright_crop(rgb, box), box)
         box = face_crops.box_of(points)
-        (points, logit), (others, other_logit) = self._place(rgb, box), self._place(rgb, box, mirrored=True)
+        crop = face_crops.upright_crop(rgb, box)
+        (points, logit), (others, other_logit) = self._place(crop, box), self._place(crop, box, mirrored=True)
         return np.asarray((points + others) / 2, np.float32), (logit + other_logit) / 2
 
     def _look_elsewise(self, rgb: Rgb, box: FaceBox) -> tuple[Points, float]:
@@ -109,11 +116,12 @@ class FaceNetwork:
             for zoom in (1.0, SMALLER)
             for quarter in range(4)
         ]
-        return self._look_twice(rgb, max(others[1:], key=lambda other: self._place(rgb, other)[1]))
+        return self._look_twice(
+            rgb, max(others[1:], key=lambda other: self._place(face_crops.upright_crop(rgb, other), other)[1])
+        )
 
-    def _place(self, rgb: Rgb, box: FaceBox, *, mirrored: bool = False) -> tuple[Points, float]:
-        """Landmarks in picture pixels and the logit that the crop shows a face."""
-        crop = face_crops.upright_crop(rgb, box)
+    def _place(self, crop: Rgb, box: FaceBox, *, mirrored: bool = False) -> tuple[Points, float]:
+        """Landmarks in picture pixels and the logit that the crop around a box shows a face."""
         out = self.landmarks(np.ascontiguousarray(crop[:, ::-1] if mirrored else crop)[None])
         points = out["points"].reshape(-1, 2)
         if mirrored:
