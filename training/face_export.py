@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
 NAME, VERSION = "face_geometry", "1.0.0"
 PROPOSAL_LOGIT = -1.5  # of the detector; what is above is looked at closely
-LEAST_CONFIDENCE = 0.9  # on the validation part it costs no selfie and no UTKFace face; a cat and a cup reach 0.85 to 0.89
+LEAST_CONFIDENCE = (
+    0.9  # on the validation part it costs no selfie and no UTKFace face; a cat and a cup reach 0.85 to 0.89
+)
 RIGHT_SHIFT, RIGHT_SIZES = (
     0.3,
     (0.6, 1.6),
