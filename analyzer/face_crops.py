@@ -104,8 +104,3 @@ def placing(at: NDArray[np.floating], place: NDArray[np.floating], zoom: float, 
     """The affine that turns by `roll`, zooms, and moves `at` to `place`."""
     turn = zoom * np.array([[math.cos(roll), -math.sin(roll)], [math.sin(roll), math.cos(roll)]])
     return np.column_stack([turn, np.asarray(place) - turn @ np.asarray(at)]).astype(np.float32)
-
-
-def transformed(points: NDArray[np.floating], matrix: Matrix) -> Points:
-    """(N, 2) points through an affine."""
-    return (points @ matrix[:, :2].T + matrix[:, 2]).astype(np.float32)

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -126,8 +127,8 @@ class FaceNetwork:
         points = out["points"].reshape(-1, 2)
         if mirrored:
             points = points[self.partner] * np.array([-1, 1], np.float32)
-        matrix = np.vstack([face_crops.crop_matrix(box), [0, 0, 1]])
-        return face_crops.transformed((points + 0.5) * CROP_PX, np.linalg.inv(matrix)[:2]), float(out["face"][0, 0])
+        to_picture = cv2.invertAffineTransform(face_crops.crop_matrix(box))
+        return geometry.transform(to_picture, (points + 0.5) * CROP_PX), float(out["face"][0, 0])
 
     def _face(self, seen: Seen) -> Face:
         x, y, side, roll = (float(value) for value in face_crops.box_of(seen.points))

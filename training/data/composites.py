@@ -15,7 +15,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from analyzer.face_crops import CROP_PX, CROP_SIDES, OVAL, Matrix, crop_matrix, placing, transformed
+from analyzer.face_crops import CROP_PX, CROP_SIDES, OVAL, Matrix, crop_matrix, placing
+from analyzer.geometry import transform
 from analyzer.values import Rgb
 from training.data.degradations import degrade, occlude, texture
 from training.data.faces import Scene
@@ -86,7 +87,7 @@ def crop(rng: Rng, scene: Scene, partner: NDArray[np.intp], background: Rgb) -> 
     box[3] += missed * math.radians(rng.normal(0, TURN_DEG))
     matrix = crop_matrix(box)
     rgb = _laid(rng, scene.rgb, matrix, background)
-    known = np.full((len(partner), 2), np.nan) if scene.points is None else transformed(scene.points, matrix)
+    known = np.full((len(partner), 2), np.nan) if scene.points is None else transform(matrix, scene.points)
     points = known / CROP_PX - 0.5
     if rng.random() < 0.5:
         rgb, points = np.ascontiguousarray(rgb[:, ::-1]), points[partner] * (-1, 1)
@@ -108,7 +109,7 @@ def moved(boxes: NDArray[np.float32], matrix: Matrix) -> NDArray[np.float32]:
     """Boxes after the turn, zoom and shift of their picture."""
     turn = math.atan2(matrix[1, 0], matrix[0, 0])
     zoom = math.hypot(matrix[0, 0], matrix[1, 0])
-    centres = transformed(boxes[:, :2], matrix)
+    centres = transform(matrix, boxes[:, :2])
     return np.column_stack([centres, boxes[:, 2] * zoom, boxes[:, 3] + turn]).astype(np.float32)
 
 
