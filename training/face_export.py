@@ -60,14 +60,16 @@ def compile_network(network: keras.Model, folder: Path, side_px: int) -> None:
     openvino.save_model(prepared.build(), folder / f"{network.name}.xml", compress_to_fp16=True)
 
 
-def finish(folder: Path, train: Pictures, validation: Pictures, canvases: Sequence[Scene]) -> ModelCard:
+def finish(
+    folder: Path, train: Pictures, validation: Pictures, canvases: Sequence[Scene], notes: Sequence[str]
+) -> ModelCard:
     """Fit the confidence on the validation part, and write the card beside the files that lie in the folder."""
     files = [f"{name}.{kind}" for name in ("detector", "landmarks") for kind in ("xml", "bin")] + [face_network.SHAPE]
-    draft = model_card.write(_card(train, validation, {}), folder, files)
+    draft = model_card.write(_card(train, validation, {}, notes), folder, files)
     stage = face_network.load(folder)
     rows = [row for scene in (*scenes_of(validation), *canvases) for row in judged(stage, scene)]
     numbers = fit_confidence(np.array(rows))
-    return model_card.write(_card(train, validation, numbers, draft), folder, files)
+    return model_card.write(_card(train, validation, numbers, notes, draft), folder, files)
 
 
 def record(folder: Path, tables: Mapping[str, Sequence[Mapping[str, Any]]]) -> ModelCard:
@@ -139,7 +141,11 @@ def fit_confidence(rows: NDArray[np.float64]) -> dict[str, float]:
 
 
 def _card(
-    train: Pictures, validation: Pictures, numbers: Mapping[str, float], draft: ModelCard | None = None
+    train: Pictures,
+    validation: Pictures,
+    numbers: Mapping[str, float],
+    notes: Sequence[str],
+    draft: ModelCard | None = None,
 ) -> ModelCard:
     return ModelCard(
         name=NAME,
@@ -185,10 +191,9 @@ def _card(
         calibration=None,
         notes=(
             "Landmarks were learned from another network's answers: they share its habits, such as an oval below the hair line.",
-            "Strong profiles were learned from 104 ACNE04 faces marked by eye, with a mean face laid over the marks.",
-            "The detector was trained in three rounds (--again): 24 epochs; 12, stricter inside of faces; 8, with scenes at any roll.",
-            "The landmark network was trained in two: 20 epochs, then 12 with more places where the detector is wrong.",
+            "Strong profiles were learned from the training part of 104 ACNE04 faces marked by eye, a mean face laid over the marks.",
             "Trained on pictures for research and non-commercial use.",
+            *notes,
         ),
         commit=_commit(),
         created=datetime.now(UTC).isoformat(timespec="seconds") if draft is None else draft.created,

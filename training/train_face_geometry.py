@@ -76,6 +76,7 @@ def main() -> None:
         help="begin with the weights of this .keras file, at half the rate",
     )
     parser.add_argument("--epochs", type=int, help="other than usual")
+    parser.add_argument("--note", action="append", default=[], help="goes into the card, such as how --again was used")
     options = parser.parse_args()
     if options.only == "card":
         record(options.out, options.results)
@@ -92,7 +93,7 @@ def main() -> None:
         train, validation = (with_traps(pictures, options.work) for pictures in (train, validation))
         fit("landmarks", train, validation, options.work, options.again, options.epochs)
     if options.only in (None, "export"):
-        export(options.work, options.out, train, validation)
+        export(options.work, options.out, train, validation, options.note)
 
 
 def record(out: Path, results: Path) -> None:
@@ -158,7 +159,7 @@ def fit(name: str, train: Pictures, validation: Pictures, work: Path, again: Pat
     network.save(work / f"{name}.keras")
 
 
-def export(work: Path, out: Path, train: Pictures, validation: Pictures) -> None:
+def export(work: Path, out: Path, train: Pictures, validation: Pictures, notes: list[str]) -> None:
     """Write the artefact: both networks compiled, the mean face, the card."""
     out.mkdir(parents=True, exist_ok=True)
     for name, side_px in (("detector", OVERVIEW_PX), ("landmarks", CROP_PX)):
@@ -170,14 +171,14 @@ def export(work: Path, out: Path, train: Pictures, validation: Pictures) -> None
         validation, crowds=validation.portraits
     )  # four crowds, drawn again and again, would outweigh all else
     drawn = [Scene("canvas", *composites.canvas(rng, lone)) for _ in range(CONFIDENCE_CANVASES)]
-    card = face_export.finish(out, train, validation, drawn)
+    card = face_export.finish(out, train, validation, drawn, notes)
     print(f"{out}: {sum(file.size_bytes for file in card.files.values()) / 1e6:.2f} MB")
 
 
 def optimizer(course: Course) -> keras.optimizers.Optimizer:
     rate = keras.optimizers.schedules.CosineDecay(
         course.rate / 20,
-        decay_steps=course.steps * (course.epochs - 1),
+        decay_steps=course.steps * max(course.epochs - 1, 1),
         warmup_target=course.rate,
         warmup_steps=course.steps,
     )
