@@ -8,16 +8,19 @@ visible face: the square of the frontal Haar cascade on 235 frontal UTKFace and 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from analyzer import geometry
-from analyzer.values import Points, Rgb
+from analyzer.values import Face, Points, Rgb
 
 FaceBox = NDArray[np.float32]
 Matrix = NDArray[np.float32]  # (2, 3) affine
+Overlap = Callable[[NDArray[Any], NDArray[Any]], NDArray[Any]]
 
 OVERVIEW_PX = 256  # side of the small copy of the picture; a face of 8 % of the width of a portrait 3:4 has 15 px in it
 COPY_PX = 768  # long side of the copy that everything is cut from as long as it holds enough detail
@@ -50,21 +53,37 @@ def box_between(eye_line: NDArray[np.float64], edges: NDArray[np.float64], roll:
 
 def working_copy(rgb: Rgb) -> tuple[Rgb, float]:
     """The picture with its long side reduced to `COPY_PX` (itself where it is smaller), and its pixels per picture pixel."""
-    scale = COPY_PX / max(rgb.shape[:2])
-    if scale >= 1:
-        return rgb, 1.0
-    size = [max(1, round(length * scale)) for length in rgb.shape[1::-1]]
-    return np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), np.uint8), scale
+    return resized(rgb, COPY_PX) if max(rgb.shape[:2]) > COPY_PX else (rgb, 1.0)
 
 
 def overview(rgb: Rgb, side_px: int = OVERVIEW_PX) -> tuple[Rgb, float]:
     """The whole picture in the upper left of a black (side, side, 3) square, and its pixels per picture pixel."""
-    scale = side_px / max(rgb.shape[:2])
-    size = [max(1, round(length * scale)) for length in rgb.shape[1::-1]]
-    small = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    small, scale = resized(rgb, side_px)
     square = np.zeros((side_px, side_px, 3), np.uint8)
-    square[: size[1], : size[0]] = small
+    square[: small.shape[0], : small.shape[1]] = small
     return square, scale
+
+
+def resized(rgb: Rgb, long_px: int) -> tuple[Rgb, float]:
+    """The picture with a long side of `long_px`, and its pixels per picture pixel."""
+    scale = long_px / max(rgb.shape[:2])
+    size = [max(1, round(length * scale)) for length in rgb.shape[1::-1]]
+    return np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)), scale
+
+
+def distinct(faces: Sequence[Face], overlap: Overlap, limit: float) -> list[Face]:
+    """The most probable of each group of faces in one place, most probable first.
+
+    Args:
+        overlap: of one square (3,) with others (N, 3), all centre x, centre y, side, as (N,) numbers.
+        limit: overlap above which two faces are one.
+    """
+    kept: list[Face] = []
+    for face in sorted(faces, key=lambda face: -face.confidence):
+        others = np.array([(*other.box.centre, other.box.width) for other in kept], float).reshape(-1, 3)
+        if not (overlap(np.array([*face.box.centre, face.box.width]), others) > limit).any():
+            kept.append(face)
+    return kept
 
 
 def upright_crop(rgb: Rgb, box: FaceBox) -> Rgb:

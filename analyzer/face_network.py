@@ -214,10 +214,5 @@ def overlap(square: NDArray[np.floating], squares: NDArray[np.floating]) -> NDAr
 
 
 def distinct(faces: Sequence[Face]) -> list[Face]:
-    """The most probable of each group of faces in one place."""
-    kept: list[Face] = []
-    for face in sorted(faces, key=lambda face: -face.confidence):
-        others = np.array([(*other.box.centre, other.box.width) for other in kept], float).reshape(-1, 3)
-        if not (overlap(np.array([*face.box.centre, face.box.width]), others) > SAME_PLACE).any():
-            kept.append(face)
-    return kept
+    """The most probable of each group of faces in one place; a part of a face is in its place."""
+    return face_crops.distinct(faces, overlap, SAME_PLACE)

@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from analyzer import eyes
+from analyzer import eyes, face_crops
 from analyzer.cascades import Gray, Hits, fitted, group, overlap, scan
 from analyzer.parallel import run_each
 from analyzer.values import Box, Face, Points, Rgb
@@ -168,12 +168,7 @@ def confidence(features: Mapping[str, float]) -> float:
 
 def distinct(faces: Sequence[Face]) -> list[Face]:
     """The most probable of each group of overlapping faces, most probable first."""
-    kept: list[Face] = []
-    for face in sorted(faces, key=lambda face: -face.confidence):
-        squares = np.array([(*other.box.centre, other.box.width) for other in kept], np.float32).reshape(-1, 3)
-        if not (overlap(np.array([(*face.box.centre, face.box.width)], np.float32), squares) > SAME_FACE).any():
-            kept.append(face)
-    return kept
+    return face_crops.distinct(faces, lambda square, others: overlap(square[None], others)[0], SAME_FACE)
 
 
 def face_from(evidence: Evidence) -> Face:

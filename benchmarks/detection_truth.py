@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from analyzer import face_crops
 from analyzer.face_crops import IRISES, OVAL
 from analyzer.values import Box, Face, Points
+from training.data.faces import box_of_drawn, box_of_mark
 
-SIDE_PER_DRAWN = 0.82  # side of the box / longer side of a WIDER box, which runs from the hair line to the chin
 LEAST_SIDES, MOST_SIDES = 0.6, 1.6  # a right box is not smaller or larger than this share of the true one
 MOST_ROLL_ERROR_DEG = 40.0
 LEAST_OVERLAP = 0.3  # intersection over union above which a detection lies on a drawn face
@@ -112,17 +112,14 @@ def from_mark(mark: Mapping[str, Any], scale: float = 1.0) -> Truth:
         mark: one entry of `training/marks/acne04_profiles.json` of the kind "face".
         scale: pixels of the picture per pixel of the marks.
     """
-    at = {name: scale * np.array(point, float) for name, point in mark["points"].items() if point is not None}
-    roll = math.radians(mark["roll_deg"])
-    edges = np.array([at[name] for name in ("chin", "front", "back") if name in at])
-    x, y, side, _ = (float(value) for value in face_crops.box_between(at["eye"], edges, roll))
+    x, y, side = (scale * float(value) for value in box_of_mark(mark)[:3])
     corners = cv2.boxPoints(((x, y), (side, side), mark["roll_deg"]))
     return Truth(
         outline=np.array(corners, np.float32),
         centre=(x, y),
         side=side,
         roll_deg=float(mark["roll_deg"]),
-        view="three-quarter" if "eye_far" in at else "profile",
+        view="three-quarter" if mark["points"].get("eye_far") else "profile",
     )
 
 
@@ -130,7 +127,8 @@ def drawn(box_xyxy: NDArray[np.float64]) -> Truth:
     """Truth from a drawn box."""
     left, top, right, bottom = (float(edge) for edge in box_xyxy)
     outline = np.array([(left, top), (right, top), (right, bottom), (left, bottom)], np.float32)
-    return Truth(outline, ((left + right) / 2, (top + bottom) / 2), SIDE_PER_DRAWN * max(right - left, bottom - top))
+    x, y, side, _ = (float(value) for value in box_of_drawn(box_xyxy))
+    return Truth(outline, (x, y), side)
 
 
 def moved(truth: Truth, matrix: NDArray[np.floating]) -> Truth:

@@ -1,6 +1,6 @@
 """Train the face stage: a detector of boxes and a network of landmarks, and bundle both in models/face_geometry.
 
-Run:     python -m training.train_face_geometry [--only detector|landmarks|export] [--data ../shared/data]
+Run:     python -m training.train_face_geometry [--only detector|landmarks|export|card] [--data ../shared/data]
 Cost:    about 40 minutes on 2 cores with nothing else running. Interrupted, it goes on where it was when run again.
 Expects: utkface, acne04, dermalscan4 with face_landmarks.npz, wider, ham10000, closeups. Only the part "train" of the
          split is trained on, "validation" is printed after every epoch and used for thresholds; "test" is not read.
@@ -24,7 +24,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from analyzer import face_crops
+from analyzer import face_crops, head_pose
 from analyzer.face_crops import CROP_PX, OVERVIEW_PX
 from analyzer.face_network import SHAPE, proposals
 from analyzer.head_pose import Shape
@@ -58,7 +58,7 @@ TRAP_LOGIT = -2.5  # of the detector, above which a wrong answer is worth learni
 TRAP_CANVASES, TRAP_BATCH = 3000, 64
 NEAR_SIDES, ALIKE_RATIO = 0.4, 1.9  # a box nearer to a face than this, and of a size within this ratio, is no trap
 VALIDATION_BATCHES = 12
-MIRROR_SAMPLE = 300  # faces that show which landmarks change places in a mirror
+MIRROR_SAMPLE = 300  # faces that show, before there is a shape, which landmarks change places in a mirror
 CONFIDENCE_CANVASES = 600  # generated pictures that the confidence is fitted on, beside the real ones
 SEED = 6
 
@@ -70,11 +70,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("models/face_geometry"), help="folder of the artefact")
     parser.add_argument("--only", choices=("detector", "landmarks", "export", "card"))
     parser.add_argument("--results", type=Path, default=Path("benchmarks/results"), help="tables for --only card")
-    parser.add_argument(
-        "--again",
-        type=Path,
-        help="begin with the weights of this .keras file, at half the rate",
-    )
+    parser.add_argument("--again", type=Path, help="begin with the weights of this .keras file, at half the rate")
     parser.add_argument("--epochs", type=int, help="other than usual")
     parser.add_argument("--note", action="append", default=[], help="goes into the card, such as how --again was used")
     options = parser.parse_args()
@@ -126,7 +122,7 @@ def gather(data: Path, part: str, shape: Shape) -> Pictures:
         crowds=list(faces.crowds(data, part)),
         faceless=list(faces.faceless(data, part)),
         traps=[],
-        partner=faces.mirror_order([faces.upright_frame(scene.points) for scene in labelled[:MIRROR_SAMPLE]]),
+        partner=head_pose.mirror_partners(shape),
     )
     counts = {name: len(getattr(pictures, name)) for name in ("singles", "portraits", "crowds", "faceless")}
     print(part, counts, flush=True)
@@ -167,9 +163,8 @@ def export(work: Path, out: Path, train: Pictures, validation: Pictures, notes: 
         face_export.compile_network(network, out, side_px)
     shutil.copy(work / SHAPE, out / SHAPE)
     rng = np.random.default_rng(SEED)
-    lone = replace(
-        validation, crowds=validation.portraits
-    )  # four crowds, drawn again and again, would outweigh all else
+    # four crowds, drawn again and again, would outweigh all else
+    lone = replace(validation, crowds=validation.portraits)
     drawn = [Scene("canvas", *composites.canvas(rng, lone)) for _ in range(CONFIDENCE_CANVASES)]
     card = face_export.finish(out, train, validation, drawn, notes)
     print(f"{out}: {sum(file.size_bytes for file in card.files.values()) / 1e6:.2f} MB")

@@ -28,13 +28,7 @@ LEAST_FACE_PX, MOST_FACE_PX = 14.0, 225.0  # side of the face box on a canvas
 MOST_FACES = 3
 OCCLUDED = 0.15  # share of faces that something covers in part
 BORDERS = (cv2.BORDER_REPLICATE, cv2.BORDER_CONSTANT, cv2.BORDER_REFLECT_101)
-SHIFT, ZOOM, TURN_DEG = (
-    0.09,
-    0.12,
-    9.0,
-)  # standard deviations of a detector's error: box sides, octave-like log, degrees
-
-
+SHIFT, ZOOM, TURN_DEG = 0.09, 0.12, 9.0  # standard deviations of a detector's error: box sides, natural log, degrees
 FIRST_LOOK = 0.45  # share of crops around a detector's box; the others are around landmarks, which miss by less
 SECOND_LOOK_MISSES = 0.4  # times the first look's
 
