@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import sys
 from collections.abc import Iterable, Mapping
@@ -104,10 +105,11 @@ class Calibration:
 
 @dataclass(frozen=True)
 class ModelFile:
-    """What a file must be."""
+    """What a file must be; `serving` ones are needed to serve, others (the Keras file) need not lie in the folder."""
 
     sha256: str
     size_bytes: int
+    serving: bool = True
 
 
 @dataclass(frozen=True)
@@ -179,13 +181,14 @@ def parse(data: bytes) -> ModelCard:
 
 
 def verify(card: ModelCard, folder: Path) -> None:
-    """Read all files of a card once and compare them.
+    """Read all files of a card once and compare them; those that serving does not need may be absent.
 
     Raises:
         BadModel: a file is missing, lies elsewhere, or differs in size or sha256.
     """
-    for name in card.files:
-        verified_bytes(card, folder, name)
+    for name, file in card.files.items():
+        if file.serving or os.path.lexists(folder / name):
+            verified_bytes(card, folder, name)
 
 
 def verified_bytes(card: ModelCard, folder: Path, name: str) -> bytes:
@@ -205,14 +208,21 @@ def verified_bytes(card: ModelCard, folder: Path, name: str) -> bytes:
     return data
 
 
-def write(card: ModelCard, folder: Path, names: Iterable[str]) -> ModelCard:
+def write(card: ModelCard, folder: Path, names: Iterable[str], optional: Iterable[str] = ()) -> ModelCard:
     """Write `card.json` beside the files that it describes; the card with their sizes and sha256.
+
+    Args:
+        names: files that serving needs.
+        optional: files that belong to the artefact and are not needed to serve it.
 
     Raises:
         BadModel: what would be written could not be read again.
     """
-    contents = {name: (folder / name).read_bytes() for name in names}
-    files = {name: ModelFile(hashlib.sha256(data).hexdigest(), len(data)) for name, data in contents.items()}
+    files = {
+        name: ModelFile(hashlib.sha256(data).hexdigest(), len(data), serving)
+        for serving, group in ((True, names), (False, optional))
+        for name, data in ((name, (folder / name).read_bytes()) for name in group)
+    }
     text = json.dumps(asdict(replace(card, files=files)), indent=1, ensure_ascii=False) + "\n"
     written = parse(text.encode())
     verify(written, folder)

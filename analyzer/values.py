@@ -7,7 +7,7 @@ pixels are those of the aligned crop (`analyzer.roi`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -221,6 +221,45 @@ class Demographics:
     fitzpatrick: str | None = None
 
 
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What the ensemble answers to one face.
+
+    Attributes:
+        version: of the artefact that answered.
+        probabilities: class name → probability 0..1 after temperature scaling; they sum to 1.
+        wordings: class name → what its card says to a person; None = nothing.
+        threshold: top probability, 0..1, below which no class is stated.
+        distance: Mahalanobis distance of the features to the nearest training class; None when the artefact knows none.
+        distance_limit: distance above which the picture is unlike those that it learned from; None when unknown.
+        speaks: the card's metrics allow it to take part in the report; otherwise it is shown as an experiment.
+        silence_reason: why it does not speak, for people; None when it speaks.
+        activation: class name → (7, 7) float32 in 0..1: where in the aligned crop the evidence for that class lies (Grad-CAM).
+    """
+
+    version: str
+    probabilities: Mapping[str, float]
+    wordings: Mapping[str, str | None]
+    threshold: float
+    distance: float | None
+    distance_limit: float | None
+    speaks: bool
+    silence_reason: str | None
+    activation: Callable[[str], NDArray[np.float32]]
+
+    @property
+    def top(self) -> str:
+        """The most probable class."""
+        return max(self.probabilities, key=lambda name: self.probabilities[name])
+
+    @property
+    def abstention(self) -> str | None:
+        """Why no class is stated: ``"unfamiliar"`` (out of distribution), ``"undecided"`` (below the threshold), or None."""
+        if self.distance is not None and self.distance_limit is not None and self.distance > self.distance_limit:
+            return "unfamiliar"
+        return "undecided" if self.probabilities[self.top] < self.threshold else None
+
+
 @dataclass(frozen=True)
 class ModelState:
     """What the ensemble's place in the pipeline holds.
@@ -228,12 +267,15 @@ class ModelState:
     Attributes:
         available: an artefact is loaded and passed its self-test.
         reason: why not, for people; None when available.
+        fallback_reason: why a source that was preferred (S3, the local folder) is not what is loaded, for operators; None
+            when the preferred one is.
         details: fields of `model_info` / `model_details` of the contract; empty when unavailable.
     """
 
     available: bool
     reason: str | None
     details: Mapping[str, Any] = field(default_factory=dict)
+    fallback_reason: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -281,3 +323,4 @@ class Report:
     demographics: Demographics
     timings_ms: Mapping[str, float]
     roi: Any = None  # analyzer.roi.Roi | None; typed loosely so that values import nothing
+    prediction: Prediction | None = None
