@@ -14,6 +14,7 @@ from analyzer.values import Demographics, Rgb
 
 SIDE_PX = 224
 FACE = "aligned-face-224"  # id of `face`
+FACE_TOP, FACE_LEFT, FACE_SIDE = 100, 74, 364  # working px: the square that holds the skin of most faces, hair and neck left out
 DEMOGRAPHICS = "demographics-12"  # id of `demographics_vector`
 
 GENDERS = ("female", "male", "other")
@@ -30,8 +31,9 @@ DEMOGRAPHICS_WIDTH = 2 + len(GENDERS) + len(ETHNICITIES) + 2
 
 
 def face(roi: Roi) -> Rgb:
-    """(224, 224, 3) uint8 sRGB: the aligned face, averaged over areas. Id ``aligned-face-224``."""
-    return np.asarray(cv2.resize(roi.rgb, (SIDE_PX, SIDE_PX), interpolation=cv2.INTER_AREA), np.uint8)
+    """(224, 224, 3) uint8 sRGB: the inner square of the aligned face, averaged over areas. Id ``aligned-face-224``."""
+    square = roi.rgb[FACE_TOP : FACE_TOP + FACE_SIDE, FACE_LEFT : FACE_LEFT + FACE_SIDE]
+    return np.asarray(cv2.resize(square, (SIDE_PX, SIDE_PX), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def middle(rgb: Rgb, side_px: int = SIDE_PX) -> Rgb:
