@@ -22,9 +22,7 @@ UNIT_MEAN, UNIT_VARIANCE = (0.485, 0.456, 0.406), (0.229**2, 0.224**2, 0.225**2)
 BGR_MEAN = (103.939, 116.779, 123.68)
 
 
-def hare_run(
-    classes: int, *, weights: str | None = None, side_px: int = SIDE_PX, demographics: int = 0
-) -> keras.Model:
+def hare_run(classes: int, *, weights: str | None = None, side_px: int = SIDE_PX, demographics: int = 0) -> keras.Model:
     """EfficientNetB0 and ResNet50 on one picture, 3328 features, dense head, softmax.
 
     Args:
