@@ -28,8 +28,9 @@ FEW = {  # package → the only places that may import it
     "openvino_telemetry": (),
     "onnxruntime": ("benchmarks/runtime.py",),
     "onnx": ("benchmarks/runtime.py",),
-    "tensorflow": ("training/",),
-    "keras": ("training/",),
+    "tensorflow": ("training/", "benchmarks/ensemble_runtime.py"),
+    "keras": ("training/", "analyzer/keras_reader.py", "benchmarks/ensemble_runtime.py"),
+    "h5py": ("analyzer/keras_checks.py",),
     "prefect": ("training/dermaops/flow.py",),
 }
 TRAINING_MAY_USE = {
