@@ -13,7 +13,7 @@ from analyzer.ensemble import Ensemble
 from analyzer.errors import ModelUnavailable
 from analyzer.photo import MAX_PIXELS
 from analyzer.roi import Roi
-from analyzer.values import Check, Demographics, Detection, Face, Finding, ModelState, Photo, Report
+from analyzer.values import Check, Demographics, Detection, Face, ModelState, Photo, Prediction, Report
 
 DECODE_SHORT_SIDE = 1000  # px; large photos are first decoded at a reduced scale that keeps this much
 FACE_WIDTH = 400.0  # px; with a narrower face in a reduced copy the photo is decoded again, less reduced
@@ -62,7 +62,7 @@ def analyze_photo(
     Args:
         data: bytes of a picture file.
         ensemble: the learned part; when it is unavailable the report says so and rests on the classical part alone.
-        demographics: self-reported; echoed and used for wording.
+        demographics: self-reported; echoed, used for wording and handed to the ensemble.
         max_pixels: see `detect_faces`.
 
     Raises:
@@ -88,18 +88,19 @@ def analyze_photo(
         findings = assess(region)
         tone = skin_tone.estimate(region, checks)
     with watch.stage("ensemble"):
-        learned, model = _predict(ensemble, region)
+        prediction, model = _predict(ensemble, region, demographics)
     return report.compose(
         photo=picture,
         face=faces[0],
         checks=checks,
         guidance=quality.guidance(checks, "Analysis complete"),
-        findings=(*findings, *learned),
+        findings=findings,
         skin_tone=tone,
         model=model,
         demographics=demographics,
         timings_ms=watch.times_ms,
         roi=region,
+        prediction=prediction,
     )
 
 
@@ -127,11 +128,14 @@ def _examine(picture: Photo, faces: tuple[Face, ...], watch: _Watch) -> tuple[tu
         return checks + quality.check_roi(region), region
 
 
-def _predict(ensemble: Ensemble, region: Roi) -> tuple[tuple[Finding, ...], ModelState]:
+def _predict(ensemble: Ensemble, region: Roi, said: Demographics) -> tuple[Prediction | None, ModelState]:
+    """The prediction and the state of the very artefact that gave it, also when it is exchanged meanwhile."""
+    state = ensemble.state()
     try:
-        return ensemble.predict(region), ensemble.state()
+        prediction = ensemble.predict(region, said)
     except ModelUnavailable as error:
-        return (), ModelState(available=False, reason=error.message)
+        return None, ModelState(available=False, reason=error.message)
+    return prediction, state if state.details.get("version") == prediction.version else ensemble.state()
 
 
 class _Watch:

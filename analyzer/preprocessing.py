@@ -13,8 +13,9 @@ from analyzer.roi import Roi
 from analyzer.values import Demographics, Rgb
 
 SIDE_PX = 224
+# Working pixels of the square that holds the skin of most faces, hair and neck left out.
+FACE_TOP, FACE_LEFT, FACE_SIDE = 100, 74, 364
 FACE = "aligned-face-224"  # id of `face`
-FACE_TOP, FACE_LEFT, FACE_SIDE = 100, 74, 364  # working px: the square that holds the skin of most faces, hair and neck left out
 DEMOGRAPHICS = "demographics-12"  # id of `demographics_vector`
 
 GENDERS = ("female", "male", "other")
@@ -32,8 +33,12 @@ DEMOGRAPHICS_WIDTH = 2 + len(GENDERS) + len(ETHNICITIES) + 2
 
 def face(roi: Roi) -> Rgb:
     """(224, 224, 3) uint8 sRGB: the inner square of the aligned face, averaged over areas. Id ``aligned-face-224``."""
-    square = roi.rgb[FACE_TOP : FACE_TOP + FACE_SIDE, FACE_LEFT : FACE_LEFT + FACE_SIDE]
-    return np.asarray(cv2.resize(square, (SIDE_PX, SIDE_PX), interpolation=cv2.INTER_AREA), np.uint8)
+    return np.asarray(cv2.resize(inner_square(roi), (SIDE_PX, SIDE_PX), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def inner_square(roi: Roi) -> Rgb:
+    """(364, 364, 3) uint8 sRGB: the part of the aligned face that `face` shows to a network, in working pixels."""
+    return roi.rgb[FACE_TOP : FACE_TOP + FACE_SIDE, FACE_LEFT : FACE_LEFT + FACE_SIDE]
 
 
 def middle(rgb: Rgb, side_px: int = SIDE_PX) -> Rgb:

@@ -1,4 +1,7 @@
-"""findings -> Report: primary condition, health score, wording, recommendations.
+"""findings + prediction -> Report: primary condition, health score, wording, recommendations.
+
+Severity, health score and primary condition rest on the measurements alone; an ensemble that may speak adds a sentence and
+its advice (`analyzer.combination`, docs/ensemble.md).
 
 Health score: 100 · Π (1 - wᵢ · sᵢ) over the measured conditions, with the score sᵢ in 0..1 and the weight wᵢ in 0..1 of
 calibration.json. It is 100 on clear skin, never negative, and falls with every score. What was not measured is left out.
@@ -10,6 +13,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 
 from analyzer import calibration, wording
+from analyzer.combination import HEALTHY, Opinion, judge
 from analyzer.values import (
     Check,
     Demographics,
@@ -18,6 +22,7 @@ from analyzer.values import (
     Guidance,
     ModelState,
     Photo,
+    Prediction,
     Recommendations,
     Report,
     Severity,
@@ -25,7 +30,6 @@ from analyzer.values import (
 )
 
 ORDER = tuple(Severity)
-HEALTHY = "healthy"
 UNKNOWN = "unknown"
 WORDING_AGE = 40  # years from which a note says that some lines are normal
 DEEP_TONES = ("V", "VI")
@@ -44,10 +48,12 @@ def compose(
     demographics: Demographics,
     timings_ms: Mapping[str, float],
     roi: object,
+    prediction: Prediction | None = None,
 ) -> Report:
-    """The report of an analysed face."""
+    """The report of an analysed face; `findings` are the measured ones."""
     concerns = ranked(findings)
     primary = primary_condition(findings)
+    opinion = None if prediction is None else judge(prediction, findings)
     return Report(
         photo=photo,
         face=face,
@@ -60,12 +66,13 @@ def compose(
         primary_concerns=tuple(finding.name for finding in concerns),
         health_score=health_score(findings),
         confidence=confidence(findings),
-        summary=summarise(findings),
-        recommendations=recommend(concerns, demographics),
+        summary=summarise(findings, opinion),
+        recommendations=recommend(concerns, demographics, opinion),
         model=model,
         demographics=demographics,
         timings_ms=timings_ms,
         roi=roi,
+        prediction=prediction,
     )
 
 
@@ -140,8 +147,13 @@ def confidence(findings: Sequence[Finding]) -> float:
     return math.prod(below) if below else 0.0
 
 
-def summarise(findings: Sequence[Finding]) -> str:
-    """Two or three plain sentences."""
+def summarise(findings: Sequence[Finding], opinion: Opinion | None = None) -> str:
+    """Plain sentences: what was measured, then how an ensemble that takes part sees it."""
+    measured = _summarise_measured(findings)
+    return f"{measured} {opinion.agreement_text}" if opinion and opinion.takes_part else measured
+
+
+def _summarise_measured(findings: Sequence[Finding]) -> str:
     measured = sum(finding.score is not None for finding in findings)
     worst = ranked(findings)
     if not measured:
@@ -150,7 +162,7 @@ def summarise(findings: Sequence[Finding]) -> str:
         names = [
             f"{wording.TITLES[finding.name].lower()} ({wording.DEGREES[finding.severity]})" for finding in worst[:3]
         ]
-        seen = f"Most visible in this photo: {_join(names)}."
+        seen = f"Most visible in this photo: {wording.join(names)}."
     else:
         seen = "None of the measured conditions is noticeable in this photo."
     left_out = (
@@ -161,10 +173,14 @@ def summarise(findings: Sequence[Finding]) -> str:
     return seen + left_out
 
 
-def recommend(concerns: Sequence[Finding], demographics: Demographics) -> Recommendations:
-    """Advice for the detected conditions, worst first."""
+def recommend(
+    concerns: Sequence[Finding], demographics: Demographics, opinion: Opinion | None = None
+) -> Recommendations:
+    """Advice for the detected conditions, worst first; before it that of an ensemble which refers to a professional."""
     advice = [(finding, wording.ADVICE[finding.name]) for finding in concerns]
     needs = [item.professional for finding, item in advice if _at_least(finding.severity, item.professional_from)]
+    if opinion and opinion.refers and opinion.wording:
+        needs.insert(0, opinion.wording)
     notes = _notes(concerns, demographics)
     return Recommendations(
         immediate_actions=_unique(text for _, item in advice for text in item.actions) or wording.GENERAL_CARE[:1],
@@ -194,7 +210,3 @@ def _at_least(severity: Severity, limit: Severity) -> bool:
 
 def _unique(sentences: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(sentences))
-
-
-def _join(parts: Sequence[str]) -> str:
-    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"

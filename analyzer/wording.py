@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from analyzer.values import Severity
@@ -134,6 +134,59 @@ DISCLAIMER = (
     "This is a cosmetic estimate from one photo, not a medical examination. It can miss or overstate things. "
     "For anything that worries you, see a doctor."
 )
+
+
+# What the trained model says beside the measurements (docs/ensemble.md).
+SEE_A_PROFESSIONAL = "Have this looked at by a professional."
+MODEL_SEES_NOTHING = "The trained model sees nothing noticeable in this photo."
+NOT_MEASURED_KIND = (
+    "The trained model would have this skin looked at by a professional; the measurements cannot judge that."
+)
+NOT_COMPARABLE = "What the trained model looks for could not be measured in this photo, so the two cannot be compared."
+ABSTENTIONS: Mapping[str, str] = {
+    "unfamiliar": "The trained model does not judge this photo, because it is unlike the pictures that it learned from.",
+    "undecided": "The trained model is not sure enough to judge this photo.",
+}
+UNPROVEN = "The trained model has not proved itself yet, so it takes no part in this report."
+
+
+def model_sees(names: Sequence[str]) -> str:
+    """``The trained model sees blemishes in this photo.``."""
+    return f"The trained model sees {_titles(names)} in this photo."
+
+
+def both_see(name: str) -> str:
+    """Model and measurements find the same condition."""
+    return f"The trained model and the measurements both see {_titles([name])}."
+
+
+def both_see_no(names: Sequence[str]) -> str:
+    """Neither finds any of these conditions."""
+    return f"The trained model and the measurements agree that none of this is noticeable: {_titles(names)}."
+
+
+def only_model_sees(name: str) -> str:
+    """The model finds what was measured as not noticeable."""
+    return f"The trained model sees {_titles([name])} and the measurements do not; severity and score follow the measurements."
+
+
+def only_measurements_see(names: Sequence[str]) -> str:
+    """The measurements find what the model does not."""
+    return f"The measurements find {_titles(names)} and the trained model does not; severity and score follow the measurements."
+
+
+def model_lists(name: str, probability: float) -> str:
+    """Description of a condition that the model lists; `probability` in 0..1."""
+    return f"{TITLES[name]}: the trained model's own view ({probability:.0%} probable), which measures no severity."
+
+
+def join(parts: Sequence[str]) -> str:
+    """``one``, ``one and two``, ``one, two and three``."""
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+
+
+def _titles(names: Sequence[str]) -> str:
+    return join([TITLES[name].lower() for name in names])
 
 
 def count_spots(count: int) -> str:

@@ -19,10 +19,9 @@ def wire_name(name: str) -> str:
 
 
 def by_condition(report: Report) -> dict[str, Finding]:
-    """All eight conditions in their order, then what the ensemble adds; absent ones as not measured."""
-    found = {finding.name: finding for finding in reversed(report.findings)}
-    eight = {name: found.get(name) or _unmeasured(name) for name in CONDITIONS}
-    return eight | {name: finding for name, finding in reversed(found.items()) if name not in eight}
+    """All eight conditions in their order; absent ones as not measured."""
+    found = {finding.name: finding for finding in report.findings}
+    return {name: found.get(name) or _unmeasured(name) for name in CONDITIONS}
 
 
 def _unmeasured(name: str) -> Finding:
@@ -30,12 +29,10 @@ def _unmeasured(name: str) -> Finding:
 
 
 def detected_conditions(report: Report) -> list[shapes.DetectedCondition]:
-    """Real detections, the primary first, then by score; one `healthy` or `unknown` entry when there is none."""
-    primary = wire_name(report.primary_condition)
+    """Measured detections, the primary first, then by score; one `healthy` or `unknown` entry when there is none."""
     found = [finding for finding in report.findings if finding.detected]
-    found.sort(key=lambda finding: (wire_name(finding.name) != primary, -(finding.score or 0.0)))
-    entries = {wire_name(finding.name): _detected_entry(finding) for finding in reversed(found)}
-    return list(reversed(entries.values())) or [_nothing_detected(report)]
+    found.sort(key=lambda finding: (finding.name != report.primary_condition, -(finding.score or 0.0)))
+    return [_detected_entry(finding) for finding in found] or [_nothing_detected(report)]
 
 
 def _detected_entry(finding: Finding) -> shapes.DetectedCondition:
@@ -59,11 +56,15 @@ def _nothing_detected(report: Report) -> shapes.DetectedCondition:
     )
 
 
-def prediction(entry: shapes.DetectedCondition) -> shapes.Prediction:
-    """A detection as the pages list it among the first three."""
-    return shapes.Prediction(
-        condition=entry.name, confidence=entry.confidence, percentage=round(100 * entry.confidence, 1)
-    )
+def predictions(entries: Iterable[shapes.DetectedCondition]) -> list[shapes.Prediction]:
+    """Each name once, as its first entry has it."""
+    first: dict[str, float] = {}
+    for entry in entries:
+        first.setdefault(entry.name, entry.confidence)
+    return [
+        shapes.Prediction(condition=name, confidence=confidence, percentage=round(100 * confidence, 1))
+        for name, confidence in first.items()
+    ]
 
 
 def condition_entry(finding: Finding) -> shapes.Condition:

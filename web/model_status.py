@@ -1,4 +1,4 @@
-"""ModelState -> the model status of the contract; file and bucket paths only for operators."""
+"""ModelState -> the model status of the contract; file and bucket paths and what failed only for operators."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from analyzer.settings import Settings
 from analyzer.values import ModelState
 from web import shapes, wire
 from web.shapes import HareRun, ModelDetails, ModelStatus, ModelStatusBody
-from web.words import SERVICE
+from web.words import FALLBACK, SERVICE
 
 OPERATORS_ONLY = ("path", "s3_location", "s3_version_id")
 SECRET = ("operator_token",)
@@ -17,14 +17,12 @@ SECRET = ("operator_token",)
 
 def describe(model: ModelState, stage: FaceStage | None, settings: Settings, is_operator: bool) -> ModelStatus:
     """The status; `config` holds the settings in force for operators and is empty for others."""
-    hidden = () if is_operator else OPERATORS_ONLY
-    known = {name: value for name, value in model.details.items() if name in ModelDetails.model_fields}
-    details = ModelDetails(**{**known, "available": model.available, **dict.fromkeys(hidden)})
+    details = _details(model, is_operator)
     classes = [str(name) for name in model.details.get("labels", ())]
     config = {name: value for name, value in asdict(settings).items() if name not in SECRET} if is_operator else {}
     return ModelStatus(
         service=SERVICE,
-        status="healthy" if model.available else "degraded",
+        status="healthy" if model.available and model.fallback_reason is None else "degraded",
         timestamp=wire.timestamp(),
         model_loaded=model.available,
         classes=classes,
@@ -32,7 +30,7 @@ def describe(model: ModelState, stage: FaceStage | None, settings: Settings, is_
             models_loaded=model.available,
             total_models=int(model.available),
             model_details={"facial": details},
-            fallback_reason=model.reason,
+            fallback_reason=_fallback_reason(model, is_operator),
             config=config,
         ),
         hare_run_v6=HareRun(
@@ -40,3 +38,16 @@ def describe(model: ModelState, stage: FaceStage | None, settings: Settings, is_
         ),
         face_stage=None if stage is None else shapes.FaceStage(**asdict(stage)),
     )
+
+
+def _details(model: ModelState, is_operator: bool) -> ModelDetails:
+    hidden = () if is_operator else OPERATORS_ONLY
+    known = {name: value for name, value in model.details.items() if name in ModelDetails.model_fields}
+    return ModelDetails(**{**known, "available": model.available, **dict.fromkeys(hidden)})
+
+
+def _fallback_reason(model: ModelState, is_operator: bool) -> str | None:
+    """Why something else is loaded than was preferred, or nothing; operators read the cause, which may name buckets and paths."""
+    if is_operator and model.fallback_reason:
+        return model.fallback_reason
+    return model.reason or (FALLBACK if model.fallback_reason else None)

@@ -151,13 +151,64 @@ class ModelInfo(Shape):
 
 
 class DetectedCondition(Shape):
-    """A real detection, or the single entry `healthy`."""
+    """A real detection, or the single entry `healthy`; an entry of the ensemble is its own view, beside the measured ones."""
 
     name: str
     confidence: Share
-    severity: SeverityWord
-    source: str
+    severity: Annotated[SeverityWord, Field(description="Measured; `none` where the source measures no severity.")]
+    source: Annotated[str, Field(description="Who says it: `classical` (measured) or `ensemble`.")]
     description: str
+
+
+class Outcome(Shape):
+    """What the ensemble holds most probable."""
+
+    outcome: Annotated[
+        str, Field(description="`healthy`, the name of a condition as on the wire, or `see_a_professional`.")
+    ]
+    probability: Share
+    wording: Annotated[str | None, Field(description="For a person; null when the ensemble abstains.")]
+
+
+class Ensemble(Shape):
+    """What the learned ensemble says of the same face, beside the measurements and never averaged with them."""
+
+    version: str
+    experimental: Annotated[bool, Field(description="Nothing else in the answer depends on it.")]
+    experimental_reason: Annotated[str | None, Field(description="Why it is experimental; null when it takes part.")]
+    abstained: Annotated[bool, Field(description="It does not judge this photo.")]
+    abstention_code: Annotated[
+        Literal["unfamiliar", "undecided"] | None,
+        Field(description="unfamiliar: unlike the pictures that it learned from; undecided: below the threshold."),
+    ]
+    abstention_reason: str | None
+    probabilities: Annotated[
+        dict[str, Share],
+        Field(
+            description="Outcome → calibrated probability, the most probable first. Classes that are never stated are one."
+        ),
+    ]
+    top: Outcome
+    certainty: Annotated[Share, Field(description="Of the most probable single class; compared with `threshold`.")]
+    threshold: Share
+    distance: Annotated[float | None, Field(description="Mahalanobis distance to what it learned from; null: unknown.")]
+    distance_limit: Annotated[float | None, Field(description="Beyond it the photo is unfamiliar.")]
+    agreement: Annotated[
+        Literal["agree", "disagree", "not_comparable"], Field(description="With the measurements of the same photo.")
+    ]
+    agreement_text: str
+
+
+class Explanation(Shape):
+    """A picture of the aligned face in which the places are tinted that speak for the ensemble's most probable outcome."""
+
+    outcome: str
+    method: Literal["grad-cam"] = "grad-cam"
+    experimental: Annotated[bool, Field(description="The outcome takes no part in the report.")]
+    image: Annotated[str, Field(description="Base64 PNG without data: prefix.")]
+    width: Whole
+    height: Whole
+    note: str
 
 
 class Prediction(Shape):
@@ -296,11 +347,16 @@ class AnalysisAnswer(Shape):
     timestamp: str
     processing_time_seconds: Annotated[float, Field(ge=0.0)] = 0.0
     timings_ms: dict[str, float] = {}
-    enhanced_ml: Annotated[bool, Field(description="A learned ensemble took part.")] = False
+    enhanced_ml: Annotated[
+        bool, Field(description="A learned ensemble is loaded; `ensemble` says whether the report depends on it.")
+    ] = False
     degraded: bool = False
     degraded_reason: str | None = None
     model_version: str = "none"
-    accuracy: str | None = None
+    accuracy: Annotated[
+        str | None,
+        Field(description="The ensemble's figure and what it was measured on, from its card; null: not measured."),
+    ] = None
     model_info: ModelInfo = ModelInfo()
     primary_condition: str = "unknown"
     confidence: Share = 0.0
@@ -319,6 +375,7 @@ class AnalysisAnswer(Shape):
     face_detection: AnalysedFace = AnalysedFace()
     quality_checks: list[QualityCheck] = []
     skin_tone: SkinTone | None = None
+    ensemble: Annotated[Ensemble | None, Field(description="Null when no ensemble answered.")] = None
     regions: dict[str, dict[str, Share | None]] = {}
     skin_analysis: SkinAnalysis = SkinAnalysis()
     recommendations: Recommendations = Recommendations()
@@ -329,7 +386,7 @@ class AnalysisAnswer(Shape):
     overlays: dict[str, str] | None = ABSENT
     region_outlines: dict[str, list[list[list[int]]]] | None = ABSENT
     lesions: dict[str, list[Lesion]] | None = ABSENT
-    explanation: dict[str, Any] | None = None
+    explanation: Annotated[Explanation | None, Field(description="Null unless asked for and there is one.")] = None
     explanation_reason: str | None = ABSENT
 
 
@@ -365,6 +422,9 @@ class ModelDetails(Shape):
     loaded_at: str | None = None
     metrics: dict[str, Any] = {}
     self_test: str | None = None
+    precision: Annotated[str | None, Field(description="Of the arithmetic that passed the parity check.")] = None
+    model_size: str | None = None
+    features: str | None = None
 
 
 class ModelStatusBody(Shape):
@@ -375,7 +435,9 @@ class ModelStatusBody(Shape):
     models_loaded: bool
     total_models: Whole
     model_details: dict[str, ModelDetails]
-    fallback_reason: str | None
+    fallback_reason: Annotated[
+        str | None, Field(description="Why nothing is loaded, or not what was preferred; details are for operators.")
+    ]
     config: dict[str, Any]
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from analyzer import calibration
 from analyzer.values import Demographics, Detection, Finding, ModelState, Report, Severity, SkinTone
 from analyzer.wording import DISCLAIMER
-from web import faces, findings, numbers, pictures, shapes, words
+from web import faces, findings, numbers, opinion, pictures, shapes, words
 
 LEAST_SHOWN = 0.01  # pages write `severity || 0.5`, so that a zero would turn into a half
 DECADE_YEARS = 10
@@ -111,7 +111,8 @@ def analysis(
         )
     headline = _headline(report)
     conditions = findings.by_condition(report)
-    detected = findings.detected_conditions(report)
+    detected = [*findings.detected_conditions(report), *opinion.listed(report)]
+    predictions = findings.predictions(detected)
     return shapes.AnalysisAnswer(
         **shared,
         **headline,
@@ -124,8 +125,9 @@ def analysis(
         summary=report.summary,
         analysis_summary=report.summary,
         detected_conditions=detected,
-        all_predictions={entry.name: entry.confidence for entry in detected},
-        top_3_predictions=[findings.prediction(entry) for entry in detected[:3]],
+        all_predictions={entry.condition: entry.confidence for entry in predictions},
+        top_3_predictions=predictions[:3],
+        ensemble=opinion.block(report),
         regions=findings.region_scores(report.findings),
         skin_analysis=_skin_analysis(report, headline),
         recommendations=_recommendations(report),
@@ -246,7 +248,9 @@ def _heavy(report: Report, include: frozenset[str]) -> dict[str, Any]:
             if found.lesions
         }
     if "explanation" in include:
-        heavy["explanation_reason"] = report.model.reason or "The ensemble gives no explanation."
+        explained = opinion.explain(report)
+        reason = report.model.reason or words.NO_EXPLANATION
+        heavy |= {"explanation": explained} if explained else {"explanation_reason": reason}
     return heavy
 
 

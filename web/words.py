@@ -25,6 +25,15 @@ TONE: Mapping[Severity, str] = {
 HEALTHY = "No noticeable skin concern was found in this photo."
 NOTHING_MEASURED = "Nothing could be measured on this photo."
 
+EXPLANATION_EMPTY = "No single place in this picture speaks for the outcome."
+EXPLANATION = (
+    "The bluer a place, the more it speaks for the outcome in the eyes of the trained model; the lines stand at half and at "
+    "four fifths of the strongest place. It shows what the model looked at, not where something is."
+)
+EXPLANATION_EXPERIMENTAL = "The outcome is an experiment and takes no part in the report."
+NO_EXPLANATION = "The ensemble gives no explanation."
+FALLBACK = "A preferred source of the model failed; another one is in use."
+
 # Which checks speak about what, the first failing one gives the word.
 LIGHTING: Mapping[str, str] = {
     "too_dark": "dark",
@@ -52,6 +61,12 @@ def describe(finding: Finding, spots: int | None) -> str:
     place = PLACES.get(location(finding))
     where = f", mostly {place}" if place and finding.detected else ""
     return f"{title}: {DEGREES[finding.severity]}{count}{where}."
+
+
+def explanation_note(has_evidence: bool, takes_part: bool) -> str:
+    """What an explanation's picture shows, and how far it counts."""
+    shown = EXPLANATION if has_evidence else EXPLANATION_EMPTY
+    return shown if takes_part else f"{shown} {EXPLANATION_EXPERIMENTAL}"
 
 
 def location(finding: Finding) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import cache, partial
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -18,8 +19,8 @@ from analyzer import photo, pipeline
 from analyzer.conditions import CONDITIONS
 from analyzer.ensemble import Ensemble
 from analyzer.errors import BadPhoto, ModelUnavailable, TooManyPixels, UnsupportedType
-from analyzer.roi import Roi
-from analyzer.values import Box, Demographics, Finding, ModelState, Photo, Report, Rgb
+from analyzer.values import Box, Demographics, ModelState, Photo, Prediction, Report, Rgb
+from tests.analyzer.predictions import CLASSES, DETAILS, LOADED, Answering, prediction, probable, weak
 from tests.conftest import SKIN_DATA
 
 SIDE = 1024  # px, of the portrait as it is used here
@@ -149,31 +150,53 @@ def test_the_missing_ensemble_says_so(usual: Report) -> None:
 
 
 def test_an_ensemble_that_fails_leaves_the_rest_and_its_own_reason(usual: Report) -> None:
-    class Broken(Ensemble):
-        def state(self) -> ModelState:
-            return ModelState(True, None)
-
-        def predict(self, roi: Roi) -> tuple[Finding, ...]:
-            raise ModelUnavailable("The self-test failed.", "Publish it again.")
-
-    report = pipeline.analyze_photo(jpeg(portrait()), Broken())
+    broken = Answering(ModelUnavailable("The self-test failed.", "Publish it again."))
+    report = pipeline.analyze_photo(jpeg(portrait()), broken)
     assert report.findings == usual.findings
     assert report.model == ModelState(False, "The self-test failed.")
+    assert report.prediction is None
 
 
-def test_findings_of_an_ensemble_come_after_the_measured_ones(usual: Report) -> None:
-    class Installed(Ensemble):
-        def state(self) -> ModelState:
-            return ModelState(True, None)
+def test_a_prediction_stands_beside_what_was_measured(usual: Report) -> None:
+    report = pipeline.analyze_photo(jpeg(portrait()), Answering(prediction()))
+    assert report.findings == usual.findings
+    assert report.prediction is not None
+    assert report.model == LOADED
+    assert report.timings_ms["ensemble"] >= 0
+    assert report.summary.startswith(usual.summary)
+    assert len(report.summary) > len(usual.summary)
 
-        def predict(self, roi: Roi) -> tuple[Finding, ...]:
-            assert not roi.rgb.flags.writeable
-            return (Finding("acne", 0.5, (0.4, 0.6), usual.findings[0].severity, 0.8, "net-1", source="ensemble"),)
 
-    report = pipeline.analyze_photo(jpeg(portrait()), Installed())
-    assert report.findings[:-1] == usual.findings
-    assert report.findings[-1].source == "ensemble"
-    assert report.model.available
+def test_a_weak_model_changes_nothing_of_the_report(usual: Report) -> None:
+    for top in CLASSES:
+        report = pipeline.analyze_photo(jpeg(portrait()), Answering(weak(probable(top, 0.99))))
+        changed = {"photo", "face", "roi", "model", "timings_ms", "prediction"}
+        for field in set(Report.__dataclass_fields__) - changed:
+            assert getattr(report, field) == getattr(usual, field), (top, field)
+
+
+def test_the_state_is_that_of_the_artefact_that_answered_though_it_is_exchanged_meanwhile() -> None:
+    class Exchanged(Answering):
+        def predict(self, roi: Any, demographics: Demographics) -> Prediction:
+            self._state = ModelState(True, None, {**DETAILS, "version": "6.2"})
+            return prediction(version="6.2")
+
+    report = pipeline.analyze_photo(jpeg(portrait()), Exchanged(prediction()))
+    assert report.model.details["version"] == "6.2"
+
+
+def test_what_people_say_of_themselves_reaches_the_ensemble() -> None:
+    double, told = Answering(prediction()), Demographics(age=61, gender="female")
+    pipeline.analyze_photo(jpeg(portrait()), double, demographics=told)
+    pipeline.analyze_photo(jpeg(portrait()), double)
+    assert double.told == [told, Demographics()]
+
+
+def test_a_refused_photo_is_not_shown_to_the_ensemble() -> None:
+    double = Answering(prediction())
+    report = pipeline.analyze_photo(png(blurred(portrait())), double)
+    assert (report.error_code in {"blur", "no_face"}, report.prediction, double.told) == (True, None, [])
+    assert report.model == LOADED
 
 
 def test_demographics_are_echoed_and_change_no_number(usual: Report) -> None:

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from analyzer import calibration, report, wording
 from analyzer.conditions import CONDITIONS
-from analyzer.values import Demographics, Finding, Guidance, ModelState, Photo, Recommendations, Severity
+from analyzer.values import Demographics, Finding, Guidance, ModelState, Photo, Prediction, Recommendations, Severity
+from tests.analyzer.predictions import CLASSES, REFERRAL, UNSTATED, prediction, probable, weak
 
 NAMES = tuple(CONDITIONS)
 SEVERITIES = tuple(Severity)
@@ -48,7 +49,9 @@ def of_severity(name: str, severity: Severity) -> Finding:
     return scored(name, (edges[level] + edges[level + 1]) / 2)
 
 
-def compose(findings: tuple[Finding, ...], demographics: Demographics = NOBODY) -> report.Report:
+def compose(
+    findings: tuple[Finding, ...], demographics: Demographics = NOBODY, prediction: Prediction | None = None
+) -> report.Report:
     return report.compose(
         photo=Photo(np.zeros((1, 1, 3), np.uint8), (1, 1), 1.0, "image/png"),
         face=None,  # type: ignore[arg-type]
@@ -60,6 +63,7 @@ def compose(findings: tuple[Finding, ...], demographics: Demographics = NOBODY) 
         demographics=demographics,
         timings_ms={},
         roi=None,
+        prediction=prediction,
     )
 
 
@@ -248,11 +252,67 @@ def test_notes_keep_to_what_was_found() -> None:
     assert wording.AGE_NOTE not in compose(found(0.9), Demographics(age=25)).recommendations.lifestyle_changes
 
 
+def differences(one: report.Report, other: report.Report) -> set[str]:
+    """Names of the fields that differ, pictures and the prediction itself aside."""
+    fields = set(report.Report.__dataclass_fields__) - {"photo", "prediction"}
+    return {field for field in fields if getattr(one, field) != getattr(other, field)}
+
+
+CASES = {"clear": found(0.0), "blemished": found(0.0, acne=0.9), "not measured": found(None), "worst": found(1.0)}
+
+
+@pytest.mark.parametrize("findings", CASES.values(), ids=CASES)
+@pytest.mark.parametrize("top", CLASSES)
+def test_a_weak_or_abstaining_model_changes_nothing(findings: tuple[Finding, ...], top: str) -> None:
+    plain = compose(findings)
+    for silent in (
+        weak(probable(top, 0.999)),
+        prediction(probable(top, 0.999), distance=99.0),
+        prediction(probable(top, 0.4)),
+    ):
+        assert differences(compose(findings, prediction=silent), plain) == set()
+
+
+@pytest.mark.parametrize("findings", CASES.values(), ids=CASES)
+@pytest.mark.parametrize("top", CLASSES)
+def test_a_model_that_speaks_changes_words_and_no_number(findings: tuple[Finding, ...], top: str) -> None:
+    plain, told = compose(findings), compose(findings, prediction=prediction(probable(top)))
+    assert differences(told, plain) <= {"summary", "recommendations"}
+    assert told.summary.startswith(plain.summary)
+    assert told.summary != plain.summary
+    assert (told.recommendations == plain.recommendations) is (top in ("acne", "healthy"))
+
+
+@pytest.mark.parametrize("top", UNSTATED)
+def test_a_disease_class_on_top_sends_to_a_professional_and_nothing_else(top: str) -> None:
+    plain, told = (compose(found(0.0), prediction=asked).recommendations for asked in (None, prediction(probable(top))))
+    assert not plain.professional_consultation
+    assert told == replace(
+        plain, professional_advice=(REFERRAL, *plain.professional_advice), professional_consultation=True
+    )
+
+
+def test_a_disagreement_is_told_in_the_summary_with_both_views() -> None:
+    only_model = compose(found(0.0), prediction=prediction(probable("acne")))
+    assert "sees blemishes and the measurements do not" in only_model.summary
+    assert (only_model.primary_condition, only_model.primary_concerns) == ("healthy", ())
+    only_measured = compose(found(0.0, acne=0.9), prediction=prediction(probable("healthy")))
+    assert "find blemishes and the trained model does not" in only_measured.summary
+    assert only_measured.primary_condition == "acne"
+
+
 def every_sentence() -> list[str]:
     """All that a report can say about a person's skin."""
     composed = [compose(tuple(of_severity(name, severity) for name in NAMES)) for severity in SEVERITIES]
     said = [text for one in composed for text in (one.summary, *sentences(one.recommendations))]
     said += [wording.describe(name, severity) for name in NAMES for severity in SEVERITIES]
+    said += [
+        compose(findings, prediction=prediction(probable(top))).summary
+        for findings in CASES.values()
+        for top in CLASSES
+    ]
+    said += [*wording.ABSTENTIONS.values(), wording.UNPROVEN, wording.SEE_A_PROFESSIONAL, wording.MODEL_SEES_NOTHING]
+    said += [say for name in NAMES for say in (wording.model_lists(name, 0.81), wording.model_sees([name]))]
     said += [
         wording.DEEP_TONE_NOTE,
         wording.FAIR_TONE_NOTE,

@@ -23,6 +23,7 @@ from analyzer.values import (
     Lesion,
     ModelState,
     Photo,
+    Prediction,
     Recommendations,
     Report,
     Severity,
@@ -129,7 +130,11 @@ def findings(**severities: Severity) -> tuple[Finding, ...]:
     return tuple(finding(name, scores[word], word, **more.get(name, {})) for name, word in found)
 
 
-def report(found: tuple[Finding, ...] | None = None, demographics: Demographics = Demographics()) -> Report:  # noqa: B008
+def report(
+    found: tuple[Finding, ...] | None = None,
+    demographics: Demographics = Demographics(),  # noqa: B008
+    prediction: Prediction | None = None,
+) -> Report:
     """A report; by default moderate acne, high pigmentation and unmeasurable pores."""
     if found is None:
         found = findings(acne=Severity.MODERATE, pigmentation=Severity.HIGH)
@@ -152,6 +157,7 @@ def report(found: tuple[Finding, ...] | None = None, demographics: Demographics 
         model=ModelState(False, "No ensemble artefact is installed."),
         demographics=demographics,
         timings_ms={"decode": 1.5, "face": 20.25, "conditions": 12.0, "ensemble": 0.01},
+        prediction=prediction,
     )
 
 

@@ -1,0 +1,74 @@
+"""Prediction of the ensemble -> its part of the JSON: the `ensemble` block, its listed condition, the explanation."""
+
+from __future__ import annotations
+
+from analyzer import explanation, preprocessing, wording
+from analyzer.combination import Opinion, explained_class, judge
+from analyzer.values import Report
+from web import findings, numbers, pictures, shapes, words
+
+
+def of(report: Report) -> Opinion | None:
+    """What the report's prediction amounts to; None without one."""
+    return None if report.prediction is None else judge(report.prediction, report.findings)
+
+
+def block(report: Report) -> shapes.Ensemble | None:
+    """The `ensemble` block; None when no artefact answered."""
+    prediction, opinion = report.prediction, of(report)
+    if prediction is None or opinion is None:
+        return None
+    return shapes.Ensemble(
+        version=prediction.version,
+        experimental=not prediction.speaks,
+        experimental_reason=None if prediction.speaks else prediction.silence_reason or wording.UNPROVEN,
+        abstained=opinion.abstention is not None,
+        abstention_code=opinion.abstention,
+        abstention_reason=opinion.abstention and wording.ABSTENTIONS[opinion.abstention],
+        probabilities={findings.wire_name(name): numbers.share(share) for name, share in opinion.outcomes.items()},
+        top=shapes.Outcome(
+            outcome=findings.wire_name(opinion.outcome),
+            probability=numbers.share(opinion.outcomes[opinion.outcome]),
+            wording=opinion.wording,
+        ),
+        certainty=numbers.share(opinion.certainty),
+        threshold=numbers.share(prediction.threshold),
+        distance=numbers.rounded(prediction.distance),
+        distance_limit=numbers.rounded(prediction.distance_limit),
+        agreement=opinion.agreement.value,
+        agreement_text=opinion.agreement_text,
+    )
+
+
+def listed(report: Report) -> list[shapes.DetectedCondition]:
+    """The condition that the ensemble lists beside measured ones: one or none. A single `healthy` entry stays alone."""
+    opinion = of(report)
+    if opinion is None or opinion.condition is None or not any(finding.detected for finding in report.findings):
+        return []
+    probability = numbers.share(opinion.outcomes[opinion.condition])
+    return [
+        shapes.DetectedCondition(
+            name=findings.wire_name(opinion.condition),
+            confidence=probability,
+            severity="none",
+            source="ensemble",
+            description=wording.model_lists(opinion.condition, probability),
+        )
+    ]
+
+
+def explain(report: Report) -> shapes.Explanation | None:
+    """Where the evidence for the most probable outcome lies; None when no artefact answered."""
+    prediction, opinion = report.prediction, of(report)
+    if prediction is None or opinion is None or report.roi is None:
+        return None
+    activation = prediction.activation(explained_class(prediction))
+    drawn = explanation.draw(preprocessing.inner_square(report.roi), activation)
+    return shapes.Explanation(
+        outcome=findings.wire_name(opinion.outcome),
+        experimental=not opinion.takes_part,
+        image=pictures.png_base64(drawn),
+        width=drawn.shape[1],
+        height=drawn.shape[0],
+        note=words.explanation_note(bool(activation.any()), opinion.takes_part),
+    )
