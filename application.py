@@ -9,6 +9,7 @@ from flask import Flask
 
 from analyzer import pipeline, settings
 from analyzer.ensemble import Ensemble
+from analyzer.model_sources import ModelSources
 from analyzer.settings import Settings
 from web import cors, errors, logs, routes, tracing
 from web.admission import Admission
@@ -25,13 +26,13 @@ def create_app(config: Settings | None = None, ensemble: Ensemble | None = None)
 
     Args:
         config: settings; None reads them from the environment.
-        ensemble: the learned part; None takes what is installed.
+        ensemble: the learned part; None takes what `config.store` names. It is loaded when it is first needed.
 
     Raises:
         BadSetting: an environment variable is malformed; the message names it.
     """
     config = config or settings.read()
-    ensemble = ensemble or Ensemble()
+    ensemble = ensemble or Ensemble(ModelSources(config.store))
     logs.configure(config.log_level)
     cv2.setNumThreads(config.opencv_threads)
     app = Flask("web", static_folder=None)

@@ -7,6 +7,7 @@ lock, so that one process keeps all cores busy (docs/api.md, "Server").
 from __future__ import annotations
 
 import ctypes
+import signal
 import sys
 from pathlib import Path
 
@@ -63,5 +64,15 @@ _limit_arenas()  # inherited by the worker
 
 
 def post_worker_init(worker):  # type: ignore[no-untyped-def]
-    """Warm up in the worker as soon as it can answer; `/ready` says 503 until that is done."""
-    worker.wsgi.extensions["service"].readiness.start()
+    """Warm up in the worker as soon as it can answer; `/ready` says 503 until that is done. SIGHUP looks for a newer model."""
+    service = worker.wsgi.extensions["service"]
+    signal.signal(signal.SIGHUP, lambda number, frame: service.ensemble.request_refresh())
+    signal.siginterrupt(signal.SIGHUP, False)
+    service.ensemble.start()
+    service.readiness.start()
+
+
+def worker_exit(server, worker):  # type: ignore[no-untyped-def]
+    """End the watch for newer models; a download that is given up goes on at the next start."""
+    if worker.booted:
+        worker.wsgi.extensions["service"].ensemble.stop()

@@ -1,24 +1,238 @@
-"""The learned part of the analysis. No artefact format is served yet: the ensemble reports itself unavailable."""
+"""The learned part of the analysis: loads an artefact, answers with it, and swaps it for a newer one while answers go on."""
 
 from __future__ import annotations
 
-from analyzer.errors import ModelUnavailable
+import hashlib
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, Protocol
+
+from analyzer import preprocessing
+from analyzer.errors import BadModel, ModelUnavailable
+from analyzer.model_sources import HINT, NOTHING, Candidate, ModelSources
 from analyzer.roi import Roi
-from analyzer.values import Finding, ModelState
+from analyzer.settings import StoreSettings
+from analyzer.values import Demographics, ModelState, Prediction
+
+log = logging.getLogger("analyzer.ensemble")
+
+OPENING_S = 30.0  # that an answer waits beyond `start_wait_s` for the very first load
+STOP_S = 2.0  # that a stop waits for the threads
+NOBODY = Demographics()
+ALONE = "the report rests on the classical measurements alone."
+PLACES = {"s3": "S3", "cache": "the cache", "local": "the local folder"}
+
+
+class Artefact(Protocol):
+    """What is opened: `analyzer.artefact.Artefact`, or a stand-in of a test."""
+
+    def predict(self, picture: Any, demographics: Demographics) -> Prediction:
+        """Answer to a face picture of `analyzer.preprocessing`."""
+
+    def describe(self) -> Mapping[str, Any]:
+        """Fields of `model_info` and of the model status."""
+
+
+Opener = Callable[[Candidate], Artefact]
+
+
+@dataclass(frozen=True, eq=False)
+class Loaded:
+    """An artefact that passed its self-test, what it says of itself, and where it came from."""
+
+    artefact: Artefact
+    candidate: Candidate
+    description: Mapping[str, Any]
 
 
 class Ensemble:
-    """A place in the pipeline that a verified artefact will fill."""
+    """A place in the pipeline that a verified artefact fills.
+
+    One attribute, `_loaded`, is what answers; a swap sets it. A request that began with the old artefact ends with it, and
+    the old one's memory goes with the last of them.
+    """
+
+    def __init__(self, sources: ModelSources | None = None, opener: Opener | None = None) -> None:
+        self._sources = sources
+        self._open = opener or partial(open_artefact, settings=sources.settings if sources else StoreSettings())
+        self._loaded: Loaded | None = None
+        self._fallback_reason: str | None = None
+        self._threads: list[threading.Thread] = []
+        self._turn = threading.RLock()  # one opening at a time: two would hold twice the memory
+        self._asked = threading.Event()  # the first look at what is wanted ended, well or not
+        self._decided = threading.Event()  # the first load ended, well or not
+        self._wake = threading.Event()
+        self._stopped = threading.Event()
+
+    def start(self, *, watch: bool = True) -> None:
+        """Begin the first load, and the watch for newer versions, once; returns at once. Never before a fork."""
+        with self._turn:
+            if self._threads or self._sources is None:
+                return
+            self._threads = [threading.Thread(target=self._run, args=(watch,), name="ensemble", daemon=True)]
+            if self._sources.bucket:
+                self._threads.append(threading.Thread(target=self._wait_for_s3, name="ensemble-start", daemon=True))
+            for thread in self._threads:
+                thread.start()
+
+    def request_refresh(self) -> None:
+        """Have the watch look for a newer version now; may be called by a signal handler."""
+        self._wake.set()
+
+    def stop(self) -> None:
+        """End the watch and give up a download."""
+        self._stopped.set()
+        self._wake.set()
+        for thread in self._threads:
+            thread.join(STOP_S)
 
     def state(self) -> ModelState:
         """What is loaded; never loads anything."""
-        reason = "No ensemble artefact is installed; the report rests on the classical measurements alone."
-        return ModelState(available=False, reason=reason)
+        loaded, reason = self._loaded, self._fallback_reason
+        if loaded is None:
+            return ModelState(False, f"{self._absence()}; {ALONE}", fallback_reason=reason)
+        candidate = loaded.candidate
+        origin = {
+            "source": candidate.source,
+            "path": str(candidate.path),
+            "s3_location": candidate.s3_location,
+            "s3_version_id": candidate.s3_version_id,
+        }
+        return ModelState(True, None, {**loaded.description, **origin}, reason)
 
-    def predict(self, roi: Roi) -> tuple[Finding, ...]:
-        """Findings with ``source="ensemble"``.
+    def predict(self, roi: Roi, demographics: Demographics = NOBODY) -> Prediction:
+        """The artefact's answer to a face; during the very first load it waits for its end.
 
         Raises:
-            ModelUnavailable: no verified artefact is loaded.
+            ModelUnavailable: no verified artefact is loaded, or it failed on this face.
         """
-        raise ModelUnavailable(self.state().reason or "", "Publish a model artefact; see docs/deploy.md.")
+        self.start(watch=False)
+        if self._sources is not None:
+            self._decided.wait(self._sources.settings.start_wait_s + OPENING_S)
+        loaded = self._loaded
+        if loaded is None:
+            raise ModelUnavailable(self.state().reason or "", HINT)
+        try:
+            return loaded.artefact.predict(preprocessing.face(roi), demographics)
+        except ModelUnavailable:
+            raise
+        except Exception as error:
+            log.exception("prediction_failed")
+            raise ModelUnavailable(f"The ensemble failed on this face; {ALONE}", HINT) from error
+
+    def refresh(self) -> None:
+        """Look for what should be served, and serve it if it passes its self-test; else what is served stays."""
+        assert self._sources is not None
+        loaded = self._loaded
+        try:
+            candidate = self._sources.wanted(loaded.candidate if loaded else None, self._stopped)
+            self._asked.set()
+            with self._turn:
+                self._serve(candidate)
+                self._tell(candidate.note)
+        except ModelUnavailable as error:
+            self._asked.set()
+            self._fall_back(error.message)
+
+    def _run(self, watch: bool) -> None:
+        """The first load; then, on a watch, a look every `poll_s` and whenever one is asked for."""
+        assert self._sources is not None
+        pause_s = (self._sources.bucket and self._sources.settings.poll_s) or None
+        while not self._stopped.is_set():
+            try:
+                self.refresh()
+            except Exception:
+                log.exception("refresh_failed")
+            self._asked.set()
+            self._decided.set()
+            if not watch:
+                return
+            if self._wake.wait(pause_s):
+                self._wake.clear()
+                self._sources.forgive()
+
+    def _wait_for_s3(self) -> None:
+        """Serve what is there when S3 does not deliver soon; what it delivers is taken up when it comes."""
+        assert self._sources is not None
+        wait_s = self._sources.settings.start_wait_s
+        if self._asked.wait(wait_s):
+            return
+        with self._turn:
+            if not self._asked.is_set():
+                self._fall_back(f"S3 had not delivered within {wait_s:g} s of the start; that goes on.")
+                self._decided.set()
+
+    def _fall_back(self, reason: str) -> None:
+        """Keep what is loaded; else load the best of what is there."""
+        assert self._sources is not None
+        reasons = [reason]
+        with self._turn:
+            for make in self._sources.fallbacks() if self._loaded is None else ():
+                try:
+                    self._serve(make())
+                    break
+                except ModelUnavailable as error:
+                    reasons.append(error.message)
+            self._tell(" ".join(dict.fromkeys(reasons)))
+
+    def _serve(self, candidate: Candidate) -> None:
+        """Open a candidate beside what is loaded, then swap; held by `_turn`.
+
+        Raises:
+            ModelUnavailable: it cannot be opened, or failed its self-test; it is not tried again.
+        """
+        assert self._sources is not None
+        loaded = self._loaded
+        if loaded is not None and loaded.candidate.version == candidate.version:
+            self._loaded = replace(loaded, candidate=candidate)
+            return
+        artefact = self._opened(candidate)
+        said = {**artefact.describe(), "loaded_at": datetime.now(UTC).isoformat(timespec="seconds")}
+        self._loaded = Loaded(artefact, candidate, said)
+        self._sources.approve(candidate)
+        fields = {"source": candidate.source, "version": said.get("version"), "content": candidate.version}
+        log.info("ensemble_loaded", extra={"fields": fields})
+
+    def _opened(self, candidate: Candidate) -> Artefact:
+        assert self._sources is not None
+        try:
+            return self._open(candidate)
+        except Exception as error:
+            if not isinstance(error, ModelUnavailable):
+                log.exception("opening_failed")
+            why = (
+                error.message
+                if isinstance(error, ModelUnavailable)
+                else f"it cannot be opened ({type(error).__name__})."
+            )
+            message = f"What {PLACES[candidate.source]} holds was refused: {why}"
+            self._sources.refuse(candidate, message)
+            raise BadModel(message, HINT) from error
+
+    def _tell(self, reason: str | None) -> None:
+        """Keep the reason for the status, and log it once; held by `_turn`."""
+        if reason and reason != self._fallback_reason:
+            log.warning("ensemble_fallback", extra={"fields": {"reason": reason}})
+        self._fallback_reason = reason
+
+    def _absence(self) -> str:
+        if self._sources is None or self._fallback_reason == NOTHING:
+            return NOTHING.rstrip(".")
+        return "No ensemble artefact can be used" if self._decided.is_set() else "The ensemble is not loaded yet"
+
+
+def open_artefact(candidate: Candidate, settings: StoreSettings) -> Artefact:
+    """Open a candidate with `analyzer.artefact`, imported now: the inference runtime is not loaded before it is needed."""
+    from analyzer import artefact
+
+    if candidate.sha256 is None:
+        return artefact.open_folder(candidate.path, precision=settings.precision)
+    data = candidate.path.read_bytes()
+    if hashlib.sha256(data).hexdigest() != candidate.sha256:
+        raise BadModel(f"{candidate.path.name} changed after it was verified.", HINT)
+    suffix = candidate.path.suffix
+    return artefact.open_bare(data, suffix, candidate.sha256, settings.classes, precision=settings.precision)

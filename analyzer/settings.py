@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from analyzer.errors import BadSetting
 
@@ -23,7 +23,58 @@ ORIGIN = re.compile(r"https?://[A-Za-z0-9.\-]+(:\d{1,5})?")
 LEAST_TOKEN_LENGTH = 16  # characters; shorter ones can be guessed
 MOST_PIXELS = 89_000_000  # just below PIL.Image.MAX_IMAGE_PIXELS, above which Pillow warns of a decompression bomb
 BUNDLED_MODELS = Path(__file__).resolve().parents[1] / "models"
+USER_CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()) / "shine-hare-run"
+MODEL_KEY = "hare_run_v6/hare_run_v6_facial/best_facial_model.h5"
+MODEL_CLASSES = ("acne", "actinic_keratosis", "basal_cell_carcinoma", "eczema", "healthy", "rosacea")
+MODEL_PRECISIONS = ("auto", "f32", "bf16", "int8")
+BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+OWNER = re.compile(r"[0-9]{12}")
+OBJECT = re.compile(r"(?!/)(?!.*//)(?!(.*/)?\.\.?(/|$))[A-Za-z0-9!_.*'()/=+-]{1,900}")
+KERAS_OBJECT = re.compile(rf"(?=.*\.(h5|keras)$){OBJECT.pattern}")
+ENDPOINT = re.compile(r"https?://[A-Za-z0-9.\-]+(:\d{1,5})?/?")
+SHA256 = re.compile(r"[0-9a-f]{64}")
+CLASS = re.compile(r"[a-z][a-z0-9_]{0,63}")
 HINT = "Correct the environment variable; .env.example describes it."
+
+
+@dataclass(frozen=True)
+class StoreSettings:
+    """Where the artefact of the ensemble comes from.
+
+    Attributes:
+        bucket: S3 bucket that publishes it; None = S3 is off.
+        expected_owner: account (12 digits) that the bucket must belong to; None = not checked.
+        prefix: of the artefact's objects, with its last slash; a `card.json` there wins over `key`.
+        key: of a bare Keras file, taken where there is no card.
+        endpoint_url: of an S3 that is not Amazon's.
+        sha256: of the bare Keras files that may be opened.
+        trust_bare: open bare Keras files whose sha256 is not listed.
+        classes: names of a bare file's outputs, in their order.
+        folder: of the local artefacts.
+        cache: folder for what was fetched.
+        precision: of the arithmetic, one of `MODEL_PRECISIONS`.
+        poll_s: seconds between two looks at S3; 0 = only on SIGHUP.
+        start_wait_s: seconds that the first load waits for S3 before it takes what is there.
+        connect_timeout_s, read_timeout_s: of one attempt to reach S3, and of silence on a connection.
+        download_timeout_s: of one whole download.
+    """
+
+    bucket: str | None = None
+    expected_owner: str | None = None
+    prefix: str = f"{PurePosixPath(MODEL_KEY).parent}/"
+    key: str = MODEL_KEY
+    endpoint_url: str | None = None
+    sha256: tuple[str, ...] = ()
+    trust_bare: bool = False
+    classes: tuple[str, ...] = MODEL_CLASSES
+    folder: Path = BUNDLED_MODELS
+    cache: Path = USER_CACHE
+    precision: str = "auto"
+    poll_s: float = 300.0
+    start_wait_s: float = 2.5
+    connect_timeout_s: float = 2.0
+    read_timeout_s: float = 10.0
+    download_timeout_s: float = 600.0
 
 
 @dataclass(frozen=True)
@@ -46,6 +97,7 @@ class Settings:
         opencv_threads: threads of one OpenCV call.
         operator_token: bearer token for `/metrics` and paths in the model status; None = no token is accepted.
         operator_local: direct callers from this machine count as operators.
+        store: where the artefact of the ensemble comes from.
     """
 
     host: str = "0.0.0.0"
@@ -64,6 +116,7 @@ class Settings:
     opencv_threads: int = CORES
     operator_token: str | None = None
     operator_local: bool = True
+    store: StoreSettings = StoreSettings()
 
 
 def read(environment: Mapping[str, str] | None = None) -> Settings:
@@ -91,7 +144,42 @@ def read(environment: Mapping[str, str] | None = None) -> Settings:
         opencv_threads=_integer(env, "OPENCV_THREADS", default.opencv_threads, 1, 64),
         operator_token=_token(env, "OPERATOR_TOKEN"),
         operator_local=_word(env, "OPERATOR_LOCAL", "yes", ("yes", "no")) == "yes",
+        store=_store(env),
     )
+
+
+def _store(env: Mapping[str, str]) -> StoreSettings:
+    default = StoreSettings()
+    prefix, key = _objects(env)
+    return StoreSettings(
+        bucket=_matching(env, "S3_BUCKET", BUCKET, "the name of a bucket"),
+        expected_owner=_matching(env, "S3_EXPECTED_OWNER", OWNER, "an account number of 12 digits"),
+        prefix=prefix,
+        key=key,
+        endpoint_url=_matching(env, "AWS_ENDPOINT_URL", ENDPOINT, "an address such as https://s3.example.com"),
+        sha256=_list(env, "MODEL_SHA256", (), SHA256, "sha256 sums of 64 small hexadecimal digits"),
+        trust_bare=_word(env, "MODEL_TRUST_BARE", "no", ("yes", "no")) == "yes",
+        classes=_list(env, "MODEL_CLASSES", default.classes, CLASS, "at least two different class names"),
+        folder=model_dir(env),
+        cache=Path(env.get("MODEL_CACHE_DIR") or default.cache),
+        precision=_word(env, "MODEL_PRECISION", default.precision, MODEL_PRECISIONS),
+        poll_s=_number(env, "MODEL_POLL_S", default.poll_s, 0.0, 86_400.0),
+        start_wait_s=_number(env, "MODEL_START_WAIT_S", default.start_wait_s, 0.0, 60.0),
+        connect_timeout_s=_number(env, "S3_CONNECT_TIMEOUT_S", default.connect_timeout_s, 0.1, 60.0),
+        read_timeout_s=_number(env, "S3_READ_TIMEOUT_S", default.read_timeout_s, 0.1, 300.0),
+        download_timeout_s=_number(env, "MODEL_DOWNLOAD_TIMEOUT_S", default.download_timeout_s, 1.0, 86_400.0),
+    )
+
+
+def _objects(env: Mapping[str, str]) -> tuple[str, str]:
+    """Prefix and key: each is taken from the other where only one is set."""
+    key = _matching(env, "S3_MODEL_KEY", KERAS_OBJECT, "the key of a .h5 or .keras object, such as folder/x.h5")
+    prefix = _matching(env, "S3_MODEL_PREFIX", OBJECT, "the folder of an artefact in its bucket, such as models/skin/")
+    if prefix is None:
+        folder, _, _ = (key or MODEL_KEY).rpartition("/")
+        return (f"{folder}/" if folder else ""), key or MODEL_KEY
+    prefix = f"{prefix.rstrip('/')}/"
+    return prefix, key or prefix + PurePosixPath(MODEL_KEY).name
 
 
 def model_dir(environment: Mapping[str, str] | None = None) -> Path:
@@ -127,6 +215,24 @@ def _word(env: Mapping[str, str], name: str, default: str, allowed: tuple[str, .
     if word not in allowed:
         raise BadSetting(f"{name} must be one of {', '.join(allowed)}.", HINT)
     return word
+
+
+def _matching(env: Mapping[str, str], name: str, pattern: re.Pattern[str], meaning: str) -> str | None:
+    text = env.get(name, "").strip()
+    if text and not pattern.fullmatch(text):
+        raise BadSetting(f"{name} must be {meaning}.", HINT)
+    return text or None
+
+
+def _list(
+    env: Mapping[str, str], name: str, default: tuple[str, ...], pattern: re.Pattern[str], meaning: str
+) -> tuple[str, ...]:
+    """Different words separated by commas, at least as many as two where the default has more than one."""
+    parts = tuple(part.strip() for part in env.get(name, "").split(",") if part.strip())
+    few = bool(parts) and len(parts) < min(2, len(default))
+    if few or len(set(parts)) != len(parts) or not all(pattern.fullmatch(part) for part in parts):
+        raise BadSetting(f"{name} must be {meaning}, separated by commas.", HINT)
+    return parts or default
 
 
 def _origins(env: Mapping[str, str], name: str, default: tuple[str, ...]) -> tuple[str, ...]:

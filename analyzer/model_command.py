@@ -1,0 +1,237 @@
+"""python -m analyzer.model_store {status,fetch,verify,publish}: the artefact of the ensemble, for operators."""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import hashlib
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from analyzer import model_cache, model_card, settings
+from analyzer.errors import AnalyzerError, BadSetting, ModelUnavailable
+from analyzer.model_cache import Offer
+from analyzer.model_card import CARD, ModelCard
+from analyzer.model_download import Deadline, Reader, RemoteFile
+from analyzer.model_sources import NAME, ModelSources
+from analyzer.model_store import Bucket, Refused
+from analyzer.settings import StoreSettings
+
+DONE, FAILED, WRONG, OTHER_CONTENT = 0, 1, 2, 3
+EXITS = """\
+exit status:
+  0  done; status: what S3 offers (S3 off: the local artefact) can be served
+  1  it failed, and the reason is printed; status: only something else, or nothing, can be served
+  2  the command or a setting is wrong
+  3  publish: this version is in S3 with other content (--force replaces it)
+
+Where things are is read from the environment (S3_BUCKET, MODEL_DIR ...); .env.example describes it.
+"""
+CONTENT_TYPES = {".json": "application/json", ".xml": "application/xml"}
+MIB = 1024 * 1024
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit status."""
+    options = _parser().parse_args(arguments)
+    try:
+        done: int = options.run(settings.read().store, options)
+        return done
+    except AnalyzerError as error:
+        print(f"{error.message} {error.hint}", file=sys.stderr)
+        return WRONG if isinstance(error, BadSetting) else FAILED
+
+
+def status(config: StoreSettings, options: argparse.Namespace) -> int:
+    """What is where."""
+    sources = ModelSources(config)
+    told = {
+        "s3": _remote(sources),
+        "cache": [_cached(path) for path in sources.cache.versions()],
+        "local": _local(config),
+    }
+    if options.json:
+        print(json.dumps(told, indent=2))
+    else:
+        print("\n".join(_lines(told)))
+    usable = told["s3"] if sources.bucket else told["local"]
+    return FAILED if "problem" in usable else DONE
+
+
+def fetch(config: StoreSettings, options: argparse.Namespace) -> int:
+    """Download what S3 offers into the cache."""
+    sources = ModelSources(config)
+    bucket = _bucket(sources)
+    offer = bucket.offer()
+    folder = sources.cache.fetch(offer, _telling(bucket.read, offer), Deadline(config.download_timeout_s))
+    print(f"{_title(offer)} is in {folder}")
+    return DONE
+
+
+def verify(config: StoreSettings, options: argparse.Namespace) -> int:
+    """Compare the files of a folder with its card, and open it on wish."""
+    card = model_card.read(options.folder)
+    model_card.verify(card, options.folder)
+    for name in _present(card, options.folder):
+        print(f"{name}: {card.files[name].size_bytes} bytes, sha256 {card.files[name].sha256}")
+    if options.open:
+        from analyzer import artefact
+
+        opened = artefact.open_folder(options.folder, precision=config.precision)
+        print(f"self-test {opened.describe().get('self_test')}, precision {opened.describe().get('precision')}")
+    print(f"{card.name} {card.version} is sound")
+    return DONE
+
+
+def publish(config: StoreSettings, options: argparse.Namespace) -> int:
+    """Upload a verified folder, its card last, so that nobody reads of files that are not there yet."""
+    bucket = _bucket(ModelSources(config))
+    card = model_card.read(options.folder)
+    model_card.verify(card, options.folder)
+    ours = (options.folder / CARD).read_bytes()
+    theirs = _published(bucket)
+    if theirs not in (None, ours) and not options.force and model_card.parse(theirs or b"").version == card.version:
+        print(f"Version {card.version} is in S3 with other content; --force replaces it.", file=sys.stderr)
+        return OTHER_CONTENT
+    sums = {name: card.files[name].sha256 for name in _present(card, options.folder)}
+    for name, sha256 in {**sums, CARD: hashlib.sha256(ours).hexdigest()}.items():
+        print(_put(bucket, config.prefix, options.folder / name, sha256, options.dry_run), flush=True)
+    return DONE
+
+
+def _put(bucket: Bucket, prefix: str, path: Path, sha256: str, dry_run: bool) -> str:
+    """Upload one file unless S3 has it; a line that says what was done."""
+    size = f"{path.name}: {path.stat().st_size} bytes"
+    if _checksum(bucket, prefix + path.name) == sha256:
+        return f"{size}, there already"
+    if dry_run:
+        return f"{size}, would be uploaded"
+    version_id = bucket.upload(path, CONTENT_TYPES.get(path.suffix, "application/octet-stream"), sha256)
+    return f"{size}, uploaded" + (f" as version {version_id}" if version_id else "")
+
+
+def _published(bucket: Bucket) -> bytes | None:
+    """The card that S3 holds, if any."""
+    try:
+        return bucket.card()[0]
+    except Refused as error:
+        if error.reply not in ("NoSuchKey", "404"):
+            raise
+        return None
+
+
+def _checksum(bucket: Bucket, key: str) -> str | None:
+    """The sha256 that S3 keeps of an object, if it is there and has one."""
+    try:
+        kept = bucket.head(key).get("ChecksumSHA256")
+    except Refused:
+        return None
+    return None if kept is None else base64.b64decode(kept.split("-")[0]).hex()
+
+
+def _present(card: ModelCard, folder: Path) -> list[str]:
+    return [name for name in card.files if (folder / name).is_file()]
+
+
+def _bucket(sources: ModelSources) -> Bucket:
+    if sources.bucket is None:
+        raise BadSetting("S3 is off: S3_BUCKET is not set.", settings.HINT)
+    return sources.bucket
+
+
+def _telling(read: Reader, offer: Offer) -> Reader:
+    """Read as before, and tell after each file's tenth how far it is."""
+    print(f"{_title(offer)}: {sum(file.size_bytes for file in offer.files) / MIB:.1f} MiB", file=sys.stderr)
+
+    def told(file: RemoteFile, offset: int) -> Iterator[bytes]:
+        shown = 10 * offset // max(1, file.size_bytes)
+        for chunk in read(file, offset):
+            yield chunk
+            offset += len(chunk)
+            if 10 * offset // max(1, file.size_bytes) > shown:
+                shown = 10 * offset // max(1, file.size_bytes)
+                print(f"  {file.name} {10 * shown} %", file=sys.stderr, flush=True)
+
+    return told
+
+
+def _title(offer: Offer) -> str:
+    return model_card.parse(offer.card).version if offer.card else offer.files[0].name
+
+
+def _remote(sources: ModelSources) -> dict[str, Any]:
+    if sources.bucket is None:
+        return {"problem": "S3 is off: S3_BUCKET is not set."}
+    place = {"location": sources.bucket.location}
+    return place | _or_problem(lambda: _offered(sources.bucket.offer()))  # type: ignore[union-attr]
+
+
+def _offered(offer: Offer) -> dict[str, Any]:
+    size_bytes = sum(file.size_bytes for file in offer.files)
+    return {
+        "version": _title(offer),
+        "content": offer.version,
+        "version_id": offer.version_id,
+        "size_bytes": size_bytes,
+    }
+
+
+def _cached(path: Path) -> dict[str, Any]:
+    return {"path": str(path)} | _or_problem(lambda: _described(path, model_cache.check))
+
+
+def _local(config: StoreSettings) -> dict[str, Any]:
+    path = config.folder / NAME
+    return {"path": str(path)} | _or_problem(
+        lambda: _described(path, lambda folder: model_card.verify(model_card.read(folder), folder))
+    )
+
+
+def _described(path: Path, check: Callable[[Path], None]) -> dict[str, Any]:
+    check(path)
+    if not (path / CARD).is_file():
+        return {"version": model_cache.origin(path).bare}
+    return {"version": model_card.read(path).version, "content": hashlib.sha256((path / CARD).read_bytes()).hexdigest()}
+
+
+def _or_problem(describe: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    try:
+        return describe()
+    except ModelUnavailable as error:
+        return {"problem": error.message}
+
+
+def _lines(told: Mapping[str, Any]) -> Iterator[str]:
+    for place in ("s3", "cache", "local"):
+        entries = told[place] if isinstance(told[place], list) else [told[place]]
+        for entry in entries or [{"problem": "empty"}]:
+            where = entry.get("location") or entry.get("path") or ""
+            content = f" (content {entry['content'][:12]})" if "content" in entry else ""
+            yield f"{place:<6} {entry.get('problem') or entry['version'] + content}  {where}".rstrip()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m analyzer.model_store",
+        description="The artefact of the ensemble: what is where, fetch it, check it, publish it.",
+        epilog=EXITS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(required=True, metavar="{status,fetch,verify,publish}")
+    told = commands.add_parser("status", help="what S3, the cache and the local folder hold")
+    told.add_argument("--json", action="store_true", help="as JSON")
+    told.set_defaults(run=status)
+    commands.add_parser("fetch", help="download what S3 offers into the cache").set_defaults(run=fetch)
+    checked = commands.add_parser("verify", help="compare the files of a folder with its card")
+    checked.add_argument("folder", type=Path, metavar="FOLDER")
+    checked.add_argument("--open", action="store_true", help="also open it and run its self-test")
+    checked.set_defaults(run=verify)
+    put = commands.add_parser("publish", help="check a folder and upload it, with checksums, its card last")
+    put.add_argument("folder", type=Path, metavar="FOLDER")
+    put.add_argument("--dry-run", action="store_true", help="only say what would be uploaded")
+    put.add_argument("--force", action="store_true", help="replace the same version with other content")
+    put.set_defaults(run=publish)
+    return parser

@@ -1,0 +1,184 @@
+"""Settings -> the artefact that is to be served, as verified files: what S3 offers, what it offered earlier, the local folder."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+from analyzer import model_cache, model_card
+from analyzer.errors import BadModel, ModelUnavailable
+from analyzer.model_cache import ModelCache, Offer
+from analyzer.model_download import Deadline
+from analyzer.model_store import BARE_HINT, Bucket
+from analyzer.settings import StoreSettings
+
+NAME = "hare_run_v6_facial"  # folder of the artefact
+BARE_FILES = (f"{NAME}/best_facial_model.keras", f"{NAME}/best_facial_model.h5", "fixed_model_best.h5")
+NOTHING = "No ensemble artefact is installed."
+HINT = "Publish a model artefact; see docs/deploy.md."
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """Something that may be opened.
+
+    Attributes:
+        source: ``"s3"``: S3 says that it is the present version; ``"cache"``: it was fetched earlier and S3 did not say so
+            now; ``"local"``: it lies in MODEL_DIR.
+        path: folder with a card, or a bare Keras file.
+        version: the same for the same content: sha256 of the card; of a bare file, its own or that of its description in S3.
+        sha256: of a bare file.
+        s3_location, s3_version_id: of the same content in S3, where that is known.
+        note: why a source that was preferred is not this one, for operators.
+    """
+
+    source: Literal["s3", "cache", "local"]
+    path: Path
+    version: str
+    sha256: str | None = None
+    s3_location: str | None = None
+    s3_version_id: str | None = None
+    note: str | None = None
+
+
+class ModelSources:
+    """Where the artefact comes from. Nothing is given out that was not verified or is known to be bad."""
+
+    def __init__(self, settings: StoreSettings) -> None:
+        self.settings = settings
+        self.bucket = Bucket(settings) if settings.bucket else None
+        place = f"{settings.endpoint_url}|{settings.bucket}|{settings.prefix}|{settings.key}"
+        self.cache = ModelCache(settings.cache / hashlib.sha256(place.encode()).hexdigest()[:16])
+        self._refused: dict[str, str] = {}
+
+    def wanted(self, current: Candidate | None = None, stopped: threading.Event | None = None) -> Candidate:
+        """What should be served: what S3 offers, fetched and verified; where S3 is off, the local artefact.
+
+        Args:
+            current: what is served now; when nothing is newer it is the answer, and its files are not read again.
+            stopped: set when the process stops, to give up a download.
+
+        Raises:
+            ModelUnavailable: (or BadModel) it cannot be had, or is known to be bad.
+        """
+        if self.bucket is None:
+            return self._first_local(current)
+        offer = self.bucket.offer(current.version if current else None)
+        if current and offer.version == current.version:
+            return _confirmed(current, offer)
+        for key in (offer.identity, offer.version):
+            self._check_refused(key)
+        local, note = self._same_local(offer)
+        if local:
+            return _confirmed(local, offer)
+        return replace(self._fetched(offer, stopped), note=note)
+
+    def fallbacks(self) -> Iterator[Callable[[], Candidate]]:
+        """What else may be served, best first. Each call gives one candidate, or raises ModelUnavailable with the reason."""
+        if self.bucket:
+            yield from (partial(self._cached, version) for version in self.cache.versions())
+        yield from self._locals()
+
+    def approve(self, candidate: Candidate) -> None:
+        """Its self-test passed: keep it, and the one before it."""
+        if candidate.source != "local":
+            self.cache.approve(self.cache.folder / candidate.version)
+
+    def refuse(self, candidate: Candidate, reason: str) -> None:
+        """Its self-test failed: it is not given out again until `forgive`."""
+        self._refused[candidate.version] = reason
+        if candidate.source != "local":
+            self.cache.refuse(self.cache.folder / candidate.version)
+
+    def forgive(self) -> None:
+        """Forget what was refused, so that it is tried once more."""
+        self._refused.clear()
+
+    def _fetched(self, offer: Offer, stopped: threading.Event | None) -> Candidate:
+        assert self.bucket is not None
+        try:
+            self.cache.fetch(offer, self.bucket.read, Deadline(self.settings.download_timeout_s, stopped))
+            return replace(self._cached(self.cache.folder / offer.version), source="s3")
+        except BadModel as error:
+            self._refused[offer.identity] = error.message
+            raise
+
+    def _cached(self, folder: Path) -> Candidate:
+        origin = model_cache.origin(folder)
+        self._check_refused(folder.name)
+        path = folder
+        if origin.bare:
+            self._check_bare(origin.bare, origin.sha256 or "")
+            path = folder / origin.bare
+        return Candidate("cache", path, folder.name, origin.sha256, origin.location, origin.version_id)
+
+    def _same_local(self, offer: Offer) -> tuple[Candidate | None, str | None]:
+        """The local artefact when it is what S3 offers and sound; else why it is not, if it should be."""
+        try:
+            local = self._local_folder()
+            if local.version != offer.version:
+                return None, None
+            model_card.verify(model_card.read(local.path), local.path)
+            return local, None
+        except BadModel as error:
+            return None, f"The local artefact is not used: {error.message}"
+        except ModelUnavailable:
+            return None, None
+
+    def _first_local(self, current: Candidate | None) -> Candidate:
+        make = next(self._locals(), None)
+        if make is None:
+            raise ModelUnavailable(NOTHING, HINT)
+        found = make()
+        return current if current and current.version == found.version else found
+
+    def _locals(self) -> Iterator[Callable[[], Candidate]]:
+        if (self.settings.folder / NAME / model_card.CARD).is_file():
+            yield self._local_folder
+        for name in BARE_FILES:
+            if (self.settings.folder / name).is_file():
+                yield partial(self._local_bare, self.settings.folder / name)
+
+    def _local_folder(self) -> Candidate:
+        folder = self.settings.folder / NAME
+        model_card.read(folder)
+        version = _sha256(folder / model_card.CARD)
+        self._check_refused(version)
+        return Candidate("local", folder, version)
+
+    def _local_bare(self, path: Path) -> Candidate:
+        sha256 = _sha256(path)
+        self._check_refused(sha256)
+        self._check_bare(path.name, sha256)
+        return Candidate("local", path, sha256, sha256)
+
+    def _check_bare(self, name: str, sha256: str) -> None:
+        """A bare file needs a sha256 that the operator named, or the operator's word that none is needed."""
+        named = self.settings.sha256
+        if named and sha256 not in named:
+            raise BadModel(f"{name} has sha256 {sha256}, which MODEL_SHA256 does not list.", BARE_HINT)
+        if not named and not self.settings.trust_bare:
+            raise BadModel(f"{name} has no card.", BARE_HINT)
+
+    def _check_refused(self, key: str) -> None:
+        if key in self._refused:
+            raise BadModel(self._refused[key], "Publish a better version, or send SIGHUP to have it tried again.")
+
+
+def _confirmed(candidate: Candidate, offer: Offer) -> Candidate:
+    """The candidate, now that S3 says that its content is the present one."""
+    source: Literal["s3", "local"] = "local" if candidate.source == "local" else "s3"
+    return replace(candidate, source=source, s3_location=offer.location, s3_version_id=offer.version_id, note=None)
+
+
+def _sha256(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise BadModel(f"{path.name} cannot be read: {error.strerror}.", HINT) from error
