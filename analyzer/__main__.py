@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,9 +15,11 @@ from typing import Any
 import cv2
 import numpy as np
 
-from analyzer import overlay
+from analyzer import overlay, settings, wording
+from analyzer.combination import HEALTHY, PROFESSIONAL, judge
 from analyzer.ensemble import Ensemble
 from analyzer.errors import AnalyzerError, BadPhoto
+from analyzer.model_sources import ModelSources
 from analyzer.pipeline import analyze_photo
 from analyzer.values import Face, Finding, Report
 from analyzer.wording import count_spots
@@ -53,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit status."""
     options = _parser().parse_args(arguments)
     try:
-        report = analyze_photo(options.photo.read_bytes(), Ensemble())
+        report = _analyze(options.photo.read_bytes())
         if options.overlay is not None:
             _save_overlay(report, options.overlay)
         text = json.dumps(_plain(report), indent=2, allow_nan=False) if options.json else "\n".join(_lines(report))
@@ -67,6 +70,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         status = BAD_PHOTO if isinstance(error, BadPhoto) else FAILED
         return _fail(f"{options.photo}: {error.message} {error.hint} ({error.code})", status)
     return ANALYSED if report.error_code is None else REFUSED
+
+
+def _analyze(data: bytes) -> Report:
+    """The report, with the ensemble that the settings name; what it logs, the report says too."""
+    logging.getLogger("analyzer").addHandler(logging.NullHandler())
+    ensemble = Ensemble(ModelSources(settings.read().store))
+    try:
+        return analyze_photo(data, ensemble)
+    finally:
+        ensemble.stop()
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -127,9 +140,23 @@ def _lines(report: Report) -> Iterable[str]:
     if report.health_score is not None:
         yield f"Skin health score {report.health_score:.0f} of 100"
     yield report.summary
+    yield from _ensemble_lines(report)
     if not report.model.available:
         yield f"Degraded: {report.model.reason}"
     yield "A cosmetic estimate, not a diagnosis."
+
+
+def _ensemble_lines(report: Report) -> Iterable[str]:
+    """What the ensemble says, marked as an experiment where it takes no part in the report."""
+    if report.prediction is None:
+        return
+    opinion = judge(report.prediction, report.findings)
+    words = {HEALTHY: "nothing noticeable", PROFESSIONAL: "one for a professional", **wording.TITLES}
+    shares = ", ".join(f"{words[name].lower()} {share:.0%}" for name, share in opinion.outcomes.items())
+    yield ""
+    yield f"Ensemble   {'' if opinion.speaks else 'an experiment, no part of the report: '}{shares}"
+    told = [opinion.wording, opinion.agreement_text, report.prediction.silence_reason]
+    yield from (f"           {sentence}" for sentence in told if sentence)
 
 
 def _row(finding: Finding) -> str:
@@ -152,7 +179,22 @@ def _plain(report: Report) -> dict[str, Any]:
         "photo": {"width": width, "height": height, "media_type": report.photo.media_type},
         "face": None if face is None else _plain_face(face, report.photo.scale),
         "degraded_reason": report.model.reason,
+        "ensemble": _plain_ensemble(report),
         **{name: _plain_value(getattr(report, name)) for name in PLAIN_FIELDS},
+    }
+
+
+def _plain_ensemble(report: Report) -> dict[str, Any] | None:
+    prediction = report.prediction
+    if prediction is None:
+        return None
+    return {
+        "version": prediction.version,
+        "silence_reason": prediction.silence_reason,
+        "threshold": prediction.threshold,
+        "distance": prediction.distance,
+        "distance_limit": prediction.distance_limit,
+        **_plain_value(judge(prediction, report.findings)),
     }
 
 

@@ -92,3 +92,6 @@ class Answering:
         if isinstance(self.answer, ModelUnavailable):
             raise self.answer
         return self.answer
+
+    def stop(self) -> None:
+        """Nothing runs."""

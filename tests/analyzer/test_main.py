@@ -16,7 +16,9 @@ from skimage import data as samples
 from analyzer import calibration
 from analyzer.__main__ import ANALYSED, BAD_PHOTO, FAILED, REFUSED, _row, main
 from analyzer.conditions import CONDITIONS
+from analyzer.errors import ModelUnavailable
 from analyzer.values import Box, Lesion
+from tests.analyzer.predictions import DISEASES, Answering, prediction, probable, weak
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -51,6 +53,46 @@ def test_json_is_whole_and_finite(portrait: Path, capsys: pytest.CaptureFixture[
     assert report["photo"] == {"width": 1024, "height": 1024, "media_type": "image/png"}
     box = report["face"]["box"]
     assert 300 < box["x"] + box["width"] / 2 < 600, "in pixels of the file"
+
+
+@pytest.fixture
+def answering(monkeypatch: pytest.MonkeyPatch) -> Answering:
+    """An ensemble that answers, in the place of the installed one."""
+    double = Answering(prediction())
+    monkeypatch.setattr("analyzer.__main__.Ensemble", lambda sources: double)
+    return double
+
+
+def test_ensemble_is_told_beside_the_measurements(
+    portrait: Path, answering: Answering, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([str(portrait)]) == ANALYSED
+    printed = capsys.readouterr().out
+    assert "Ensemble   blemishes 80%, one for a professional 16%, nothing noticeable 4%" in printed
+    assert "Degraded" not in printed
+
+
+def test_experimental_ensemble_is_marked_and_no_disease_is_named(
+    portrait: Path, answering: Answering, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answering.answer = weak(probable("rosacea"))
+    assert main([str(portrait)]) == ANALYSED
+    printed = capsys.readouterr().out
+    assert "Ensemble   an experiment, no part of the report: one for a professional 92%" in printed
+    assert "It is not clearly better than a baseline." in printed
+    assert main([str(portrait), "--json"]) == ANALYSED
+    written = capsys.readouterr().out
+    assert json.loads(written)["ensemble"]["outcomes"]["see_a_professional"] == pytest.approx(0.92)
+    assert [word for word in DISEASES if word in printed.lower() + written.lower()] == []
+
+
+def test_without_an_ensemble_the_json_has_none(
+    portrait: Path, answering: Answering, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answering.answer = ModelUnavailable("It is not here.", "Install one.")
+    assert main([str(portrait), "--json"]) == ANALYSED
+    report = json.loads(capsys.readouterr().out)
+    assert (report["ensemble"], report["degraded_reason"]) == (None, "It is not here.")
 
 
 def test_overlay_is_a_picture_of_the_same_width(portrait: Path, tmp_path: Path) -> None:
