@@ -115,9 +115,9 @@ class Bucket:
 
     def read(self, file: RemoteFile, offset: int) -> Iterator[bytes]:
         """The bytes of an object from an offset on, as they come; never those of another version of it."""
-        which = {"Key": file.key, "IfMatch": file.etag, **({"VersionId": file.version_id} if file.version_id else {})}
         with _translated():
-            answer = self._client.get_object(**self._place, **which, Range=f"bytes={offset}-")
+            which = {"Key": file.key, "IfMatch": file.etag, "Range": f"bytes={offset}-"}
+            answer = self._client.get_object(**self._place, **which)
             if offset and not str(answer.get("ContentRange", "")).startswith(f"bytes {offset}-"):
                 raise BadModel(f"S3 answers with other bytes of {file.name} than were asked for.", FETCH_HINT)
             with answer["Body"] as body:

@@ -19,7 +19,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 ENVIRONMENT_EXAMPLE = (ROOT / ".env.example").read_text(encoding="utf-8")
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *ROOT.glob("*/README.md")])
-READ_CALL = re.compile(r'(?:_integer|_number|_word|_origins|_token|env\.get)\(\s*(?:env,\s*)?"([A-Z][A-Z0-9_]+)"')
+READ_CALL = re.compile(r'(?:env\.get\(\s*|\(\s*env,\s*)"([A-Z][A-Z0-9_]+)"')
 
 
 def routes() -> list[str]:

@@ -14,7 +14,7 @@ from PIL import Image
 
 from analyzer import settings
 from analyzer.errors import BadSetting
-from analyzer.settings import Settings
+from analyzer.settings import Settings, StoreSettings
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = (ROOT / ".env.example").read_text()
@@ -29,7 +29,7 @@ def test_defaults_hold_without_any_variable() -> None:
 def test_the_example_shows_every_variable_with_its_default() -> None:
     source = (Path(settings.__file__)).read_text()
     assert set(SHOWN) == set(re.findall(r'(?:env, |env\.get\()"([A-Z0-9_]+)"', source))
-    assert len(SHOWN) == len(fields(Settings)) + 1  # MODEL_DIR holds for the process and is no part of Settings
+    assert len(SHOWN) == len(fields(Settings)) - 1 + len(fields(StoreSettings))  # `store` itself is no variable
     assert settings.read(SHOWN) == Settings()
 
 
@@ -67,6 +67,25 @@ def test_values_are_read() -> None:
         ("QUEUE_TIMEOUT_S", "soon"),
         ("OPERATOR_TOKEN", "short"),
         ("OPERATOR_LOCAL", "maybe"),
+        ("S3_BUCKET", "Shine"),
+        ("S3_BUCKET", "s3://shine"),
+        ("S3_EXPECTED_OWNER", "12345"),
+        ("S3_MODEL_KEY", "/a/b.h5"),
+        ("S3_MODEL_KEY", "a/../b.h5"),
+        ("S3_MODEL_KEY", "a/b.pkl"),
+        ("S3_MODEL_PREFIX", "a//b"),
+        ("AWS_ENDPOINT_URL", "ftp://x"),
+        ("AWS_ENDPOINT_URL", "http://user:secret@x"),
+        ("MODEL_SHA256", "abc"),
+        ("MODEL_TRUST_BARE", "perhaps"),
+        ("MODEL_CLASSES", "acne"),
+        ("MODEL_CLASSES", "acne,acne"),
+        ("MODEL_PRECISION", "f16"),
+        ("MODEL_POLL_S", "-1"),
+        ("MODEL_START_WAIT_S", "61"),
+        ("S3_CONNECT_TIMEOUT_S", "0"),
+        ("S3_READ_TIMEOUT_S", "never"),
+        ("MODEL_DOWNLOAD_TIMEOUT_S", "0.5"),
     ],
 )
 def test_wrong_values_are_named_and_tokens_not_repeated(name: str, value: str) -> None:
@@ -74,6 +93,29 @@ def test_wrong_values_are_named_and_tokens_not_repeated(name: str, value: str) -
         settings.read({name: value})
     assert raised.value.hint
     assert "short" not in raised.value.message
+
+
+@pytest.mark.parametrize(
+    ("given", "prefix", "key"),
+    [
+        ({}, "hare_run_v6/hare_run_v6_facial/", "hare_run_v6/hare_run_v6_facial/best_facial_model.h5"),
+        ({"S3_MODEL_KEY": "a/b.keras"}, "a/", "a/b.keras"),
+        ({"S3_MODEL_KEY": "b.h5"}, "", "b.h5"),
+        ({"S3_MODEL_PREFIX": "x/y"}, "x/y/", "x/y/best_facial_model.h5"),
+        ({"S3_MODEL_PREFIX": "x/y/", "S3_MODEL_KEY": "z/b.h5"}, "x/y/", "z/b.h5"),
+    ],
+)
+def test_prefix_and_key_follow_from_each_other(given: dict[str, str], prefix: str, key: str) -> None:
+    store = settings.read(given).store
+    assert (store.prefix, store.key) == (prefix, key)
+
+
+def test_settings_of_the_store_are_read() -> None:
+    sums = ("0" * 64, "1" * 64)
+    store = settings.read(
+        {"S3_BUCKET": "shine-skincare-models", "MODEL_SHA256": ", ".join(sums), "MODEL_POLL_S": "0"}
+    ).store
+    assert (store.bucket, store.sha256, store.poll_s) == ("shine-skincare-models", sums, 0.0)
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="make is absent")
