@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from analyzer import settings
+from analyzer import combination, settings
 from analyzer.conditions import CONDITIONS
 from application import create_app
+from web import findings, shapes
 
 STATIC = Path(__file__).resolve().parents[2] / "web" / "static"
 SCRIPTS = sorted(STATIC.glob("*.js"))
@@ -94,6 +95,17 @@ def test_every_condition_has_a_name_on_the_page() -> None:
     names = re.search(r"const NAMES = \{(.*?)\}", (STATIC / "report.js").read_text("utf-8"), re.DOTALL)
     assert names is not None
     assert set(re.findall(r"(\w+):", names.group(1))) == set(CONDITIONS)
+
+
+def test_every_outcome_of_the_ensemble_has_a_name_and_all_that_is_read_of_it_is_there() -> None:
+    script = (STATIC / "report.js").read_text("utf-8")
+    outcomes = re.search(r"const OUTCOMES = \{(.*?)\}", script, re.DOTALL)
+    assert outcomes is not None
+    named = set(re.findall(r"(\w+):", outcomes.group(1))) | set(CONDITIONS)
+    assert {combination.HEALTHY, combination.PROFESSIONAL, *map(findings.wire_name, CONDITIONS)} <= named
+    read = set(re.findall(r"\bensemble\.(\w+)", script))
+    assert {"experimental", "experimental_reason", "abstained", "probabilities", "top"} <= read
+    assert read <= set(shapes.Ensemble.model_fields)
 
 
 def test_text_is_never_put_in_as_html() -> None:

@@ -4,6 +4,10 @@ const NAMES = {
   acne: "Blemishes", redness: "Redness", dark_spots: "Dark spots", texture: "Texture", pores: "Pores",
   wrinkles: "Lines and wrinkles", pigmentation: "Uneven pigmentation", under_eye: "Under the eyes",
 };
+const OUTCOMES = { // what the ensemble may answer besides a measured condition
+  healthy: "Nothing noticeable", see_a_professional: "One for a professional to look at", hyperpigmentation: NAMES.pigmentation,
+};
+const EXPERIMENT = "A trained model looked at this photo too. It is an experiment: nothing else on this page depends on it.";
 const ADVICE = {
   immediate_actions: "Now", lifestyle_changes: "Every day", products: "Products", professional_advice: "Professional advice",
 };
@@ -22,6 +26,7 @@ export function show(answer) {
   at("picture").hidden = !picture;
   at("overlay").src = picture ? `data:image/png;base64,${picture}` : "";
   fill(at("conditions"), ranked(result.conditions), conditionItem);
+  showEnsemble(answer.ensemble);
   showTone(answer.skin_tone);
   showAdvice(answer.recommendations ?? {});
   at("disclaimer").textContent = answer.disclaimer;
@@ -80,6 +85,19 @@ function track({ score, score_interval: [low, high] }) {
 /** "too_blurred: The photo is …" -> "The photo is …" */
 function sentence(reason) {
   return (reason ?? "").replace(/^[a-z_]+:\s*/, "");
+}
+
+function showEnsemble(ensemble) {
+  at("model").hidden = !ensemble;
+  if (!ensemble) return;
+  const said = ensemble.abstained ? [ensemble.abstention_reason] : [ensemble.top.wording, ensemble.agreement_text];
+  at("model-badge").hidden = !ensemble.experimental;
+  at("model-text").textContent = ensemble.experimental ? EXPERIMENT : said.join(" ");
+  at("model-reason").textContent = ensemble.experimental_reason ?? "";
+  const shares = Object.entries(ensemble.probabilities);
+  at("model-outcomes").replaceChildren(...shares.flatMap(([name, share]) => [
+    element("dt", OUTCOMES[name] ?? NAMES[name] ?? name), element("dd", percent(share)),
+  ]));
 }
 
 function showTone(tone) {
