@@ -155,7 +155,7 @@ def _ensemble_lines(report: Report) -> Iterable[str]:
     shares = ", ".join(f"{words[name].lower()} {share:.0%}" for name, share in opinion.outcomes.items())
     yield ""
     yield f"Ensemble   {'' if opinion.speaks else 'an experiment, no part of the report: '}{shares}"
-    told = [opinion.wording, opinion.agreement_text, report.prediction.silence_reason]
+    told = (opinion.wording, opinion.agreement_text) if opinion.speaks else (report.prediction.silence_reason,)
     yield from (f"           {sentence}" for sentence in told if sentence)
 
 

@@ -18,7 +18,7 @@ from analyzer.__main__ import ANALYSED, BAD_PHOTO, FAILED, REFUSED, _row, main
 from analyzer.conditions import CONDITIONS
 from analyzer.errors import ModelUnavailable
 from analyzer.values import Box, Lesion
-from tests.analyzer.predictions import DISEASES, Answering, prediction, probable, weak
+from tests.analyzer.predictions import DISEASES, REFERRAL, Answering, prediction, probable, weak
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -80,6 +80,7 @@ def test_experimental_ensemble_is_marked_and_no_disease_is_named(
     printed = capsys.readouterr().out
     assert "Ensemble   an experiment, no part of the report: one for a professional 92%" in printed
     assert "It is not clearly better than a baseline." in printed
+    assert REFERRAL not in printed
     assert main([str(portrait), "--json"]) == ANALYSED
     written = capsys.readouterr().out
     assert json.loads(written)["ensemble"]["outcomes"]["see_a_professional"] == pytest.approx(0.92)
