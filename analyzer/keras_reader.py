@@ -44,10 +44,9 @@ def _convert(folder: Path, path: Path) -> int:
     from analyzer import keras_graph
 
     try:
-        network = keras.saving.load_model(path, compile=False, safe_mode=True)
+        taken = keras_graph.convert(keras.saving.load_model(path, compile=False, safe_mode=True))
     except (ValueError, TypeError, LookupError, AttributeError, NotImplementedError, RuntimeError, OSError) as error:
-        keras_checks.refuse(f"Keras cannot read the file: {reason(error)}")
-    taken = keras_graph.convert(network)
+        keras_checks.refuse(f"Keras cannot read the file as an ensemble: {reason(error)}")
     openvino.serialize(taken.graph, folder / XML, folder / WEIGHTS)
     arrays: dict[str, Any] = {}
     for index, (kernel, bias) in enumerate(taken.head):

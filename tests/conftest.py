@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
+os.environ.setdefault("KERAS_BACKEND", "tensorflow" if find_spec("tensorflow") else "openvino")
 ROOT = Path(__file__).resolve().parent.parent
 SKIN_DATA = (ROOT / os.environ.get("SKIN_DATA", "../shared/data")).resolve()
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-keras = pytest.importorskip("keras", reason="Keras is in the training environment only: make train-env")
+pytest.importorskip("tensorflow", reason="TensorFlow is in the training environment only: make train-env")
+keras = pytest.importorskip("keras")
 
 from training import face_networks  # noqa: E402
 from training.data.targets import target_maps  # noqa: E402
