@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from zipfile import BadZipFile
 
 import numpy as np
@@ -95,7 +96,7 @@ def of_layers(layers: Sequence[tuple[Array, Array]]) -> Head:
     if not layers or any(kernel.ndim != 2 for kernel in kernels):
         raise BadModel("The head of the network has no dense layers.", HINT)
     widths = [kernel.shape for kernel in kernels]
-    chained = all(before[1] == after[0] for before, after in zip(widths, widths[1:], strict=False))
+    chained = all(before[1] == after[0] for before, after in pairwise(widths))
     if not chained or any(bias.shape != (kernel.shape[1],) for kernel, bias in zip(kernels, biases, strict=True)):
         raise BadModel("The layers of the network's head do not fit each other.", HINT)
     if not all(np.isfinite(array).all() for array in (*kernels, *biases)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,7 @@ def make(folder: Path, *, seed: int = 0, demographics: int = 0, **changes: objec
     widths = (FEATURES + demographics, 9, len(CLASSES))
     layers = [
         (rng.normal(size=(before, after)).astype(np.float32), rng.normal(size=after).astype(np.float32))
-        for before, after in zip(widths, widths[1:], strict=False)
+        for before, after in pairwise(widths)
     ]
     np.savez(
         folder / artefact.HEAD,

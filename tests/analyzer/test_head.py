@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -17,7 +19,7 @@ def dense() -> Head:
     return head.of_layers(
         [
             (rng.normal(size=(before, after)).astype(np.float32), rng.normal(size=after).astype(np.float32))
-            for before, after in zip(widths, widths[1:], strict=False)
+            for before, after in pairwise(widths)
         ]
     )
 
