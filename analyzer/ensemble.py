@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import logging
 import threading
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -70,12 +71,16 @@ class Ensemble:
 
     def start(self, *, watch: bool = True) -> None:
         """Begin the first load, and the watch for newer versions, once; returns at once. Never before a fork."""
+        if self._threads or self._sources is None:  # asked without the lock, which an opening holds
+            return
         with self._turn:
-            if self._threads or self._sources is None:
+            if self._threads:
                 return
             self._threads = [threading.Thread(target=self._run, args=(watch,), name="ensemble", daemon=True)]
             if self._sources.bucket:
-                self._threads.append(threading.Thread(target=self._wait_for_s3, name="ensemble-start", daemon=True))
+                self._threads.append(
+                    threading.Thread(target=self._begin_without_s3, name="ensemble-start", daemon=True)
+                )
             for thread in self._threads:
                 thread.start()
 
@@ -133,10 +138,11 @@ class Ensemble:
             self._asked.set()
             with self._turn:
                 self._serve(candidate)
-                self._tell(candidate.note)
+                self._tell([candidate.note] if candidate.note else [])
         except ModelUnavailable as error:
             self._asked.set()
-            self._fall_back(error.message)
+            with self._turn:
+                self._tell([error.message, *self._load_fallback()])
 
     def _run(self, watch: bool) -> None:
         """The first load; then, on a watch, a look every `poll_s` and whenever one is asked for."""
@@ -155,21 +161,23 @@ class Ensemble:
                 self._wake.clear()
                 self._sources.forgive()
 
-    def _wait_for_s3(self) -> None:
-        """Serve what is there when S3 does not deliver soon; what it delivers is taken up when it comes."""
+    def _begin_without_s3(self) -> None:
+        """Open what is there while S3 is asked, and answer with it if S3 does not deliver soon; what comes is taken up then."""
         assert self._sources is not None
         wait_s = self._sources.settings.start_wait_s
-        if self._asked.wait(wait_s):
+        end = time.monotonic() + wait_s
+        reasons = self._load_fallback()
+        if self._asked.wait(max(0.0, end - time.monotonic())):
             return
         with self._turn:
             if not self._asked.is_set():
-                self._fall_back(f"S3 had not delivered within {wait_s:g} s of the start; that goes on.")
+                self._tell([f"S3 had not delivered within {wait_s:g} s of the start; that goes on.", *reasons])
                 self._decided.set()
 
-    def _fall_back(self, reason: str) -> None:
-        """Keep what is loaded; else load the best of what is there."""
+    def _load_fallback(self) -> list[str]:
+        """Load the best of what is there, unless something is loaded; why what was better could not be."""
         assert self._sources is not None
-        reasons = [reason]
+        reasons = []
         with self._turn:
             for make in self._sources.fallbacks() if self._loaded is None else ():
                 try:
@@ -177,7 +185,7 @@ class Ensemble:
                     break
                 except ModelUnavailable as error:
                     reasons.append(error.message)
-            self._tell(" ".join(dict.fromkeys(reasons)))
+        return reasons
 
     def _serve(self, candidate: Candidate) -> None:
         """Open a candidate beside what is loaded, then swap; held by `_turn`.
@@ -213,8 +221,9 @@ class Ensemble:
             self._sources.refuse(candidate, message)
             raise BadModel(message, HINT) from error
 
-    def _tell(self, reason: str | None) -> None:
-        """Keep the reason for the status, and log it once; held by `_turn`."""
+    def _tell(self, reasons: Sequence[str]) -> None:
+        """Keep the reasons for the status, and log them once; held by `_turn`."""
+        reason = " ".join(dict.fromkeys(reasons)) or None
         if reason and reason != self._fallback_reason:
             log.warning("ensemble_fallback", extra={"fields": {"reason": reason}})
         self._fallback_reason = reason

@@ -212,24 +212,24 @@ def test_an_answer_in_the_making_ends_with_the_old_artefact_whose_memory_then_go
     sources: ModelSources, s3: Any, tmp_path: Path
 ) -> None:
     hold = threading.Event()
-    made: list[weakref.ref[StandIn]] = []
+    made: dict[str, weakref.ref[StandIn]] = {}
 
     def holding(candidate: Candidate) -> StandIn:
         opened = open_stand_in(candidate)
-        opened.hold = hold if not made else None
-        made.append(weakref.ref(opened))
+        opened.hold = hold if opened.version == "2" else None
+        made[opened.version] = weakref.ref(opened)
         return opened
 
     ensemble = Ensemble(sources, holding)
     ensemble.start(watch=False)
-    until(lambda: ensemble.state().available)
+    until(lambda: version(ensemble) == "2")
     answers: list[str] = []
     asking = threading.Thread(target=lambda: answers.append(ensemble.predict(FACE).version))
     asking.start()
-    first = made[0]()
-    assert first is not None
-    assert first.entered.wait(WAIT_S)
-    del first
+    second = made["2"]()
+    assert second is not None
+    assert second.entered.wait(WAIT_S)
+    del second
     upload(s3, artefact(tmp_path / "third", "3"))
     ensemble.refresh()
     assert ensemble.predict(FACE).version == "3"
@@ -238,7 +238,31 @@ def test_an_answer_in_the_making_ends_with_the_old_artefact_whose_memory_then_go
     asking.join(WAIT_S)
     assert answers == ["2"]
     gc.collect()
-    assert made[0]() is None
+    assert made["2"]() is None
+
+
+def test_answers_go_on_while_a_newer_artefact_is_opened(sources: ModelSources, s3: Any, tmp_path: Path) -> None:
+    go_on, opening = threading.Event(), threading.Event()
+
+    def slowly(candidate: Candidate) -> StandIn:
+        opened = open_stand_in(candidate)
+        if opened.version == "3":
+            opening.set()
+            assert go_on.wait(WAIT_S)
+        return opened
+
+    ensemble = Ensemble(sources, slowly)
+    ensemble.refresh()
+    assert ensemble.predict(FACE).version == "2"
+    upload(s3, artefact(tmp_path / "third", "3"))
+    refreshing = threading.Thread(target=ensemble.refresh)
+    refreshing.start()
+    assert opening.wait(WAIT_S)
+    assert ensemble.predict(FACE).version == "2"
+    assert refreshing.is_alive()
+    go_on.set()
+    refreshing.join(WAIT_S)
+    assert ensemble.predict(FACE).version == "3"
 
 
 def test_a_wish_for_a_look_is_met_without_a_poll(sources: ModelSources, s3: Any, tmp_path: Path, started: Any) -> None:
