@@ -50,7 +50,7 @@ def small(
     x = layers.Concatenate()([*said, *features] if said_first else [*features, *said])
     x = layers.Dropout(0.5)(layers.Dense(8, activation="relu")(x))
     x = layers.Dense(classes, activation="linear" if softmax_layer else "softmax")(x)
-    return stir(keras.Model([image, *said], layers.Softmax()(x) if softmax_layer else x))
+    return stir(keras.Model([image, *said] if said else image, layers.Softmax()(x) if softmax_layer else x))
 
 
 def squeezing(image: keras.KerasTensor) -> keras.KerasTensor:

@@ -62,11 +62,7 @@ def backbone(name: str, side_px: int = SIDE_PX, weights: str | None = None) -> k
 def take_weights(network: keras.Model, files: Mapping[str, Path]) -> None:
     """Give a `hare_run` the weights of backbones that were trained alone (backbone's name → file by `save_weights`)."""
     for name, path in files.items():
-        alone = backbone(name)
-        alone.load_weights(path)
-        for layer in alone.layers:
-            if layer.weights:
-                network.get_layer(layer.name).set_weights(layer.get_weights())
+        keras.Model(network.inputs[0], network.get_layer(f"{name}_features").output).load_weights(path)
 
 
 def _features(name: str, picture: keras.KerasTensor, weights: str | None) -> keras.KerasTensor:
