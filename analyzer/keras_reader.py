@@ -39,6 +39,7 @@ def _convert(folder: Path, path: Path) -> int:
 
     keras_checks.check(path.read_bytes(), path.suffix)
     openvino = runtime.openvino()  # before Keras imports it, or its telemetry would speak
+    sys.modules["tensorflow"] = None  # type: ignore[assignment]  # where it is installed, Keras would look at it
     import keras
 
     from analyzer import keras_graph
