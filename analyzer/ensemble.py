@@ -167,12 +167,13 @@ class Ensemble:
         wait_s = self._sources.settings.start_wait_s
         end = time.monotonic() + wait_s
         reasons = self._load_fallback()
-        if self._asked.wait(max(0.0, end - time.monotonic())):
+        if self._decided.wait(max(0.0, end - time.monotonic())):
             return
+        if self._loaded is not None or not self._asked.is_set():
+            self._decided.set()
         with self._turn:
             if not self._asked.is_set():
                 self._tell([f"S3 had not delivered within {wait_s:g} s of the start; that goes on.", *reasons])
-                self._decided.set()
 
     def _load_fallback(self) -> list[str]:
         """Load the best of what is there, unless something is loaded; why what was better could not be."""

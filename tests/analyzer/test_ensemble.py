@@ -15,10 +15,11 @@ import numpy as np
 import pytest
 
 from analyzer import ensemble as ensemble_module
-from analyzer.ensemble import Ensemble
-from analyzer.errors import ModelUnavailable
+from analyzer.ensemble import Ensemble, open_artefact
+from analyzer.errors import BadModel, ModelUnavailable
 from analyzer.model_sources import NAME, Candidate, ModelSources
 from analyzer.roi import Roi
+from analyzer.settings import StoreSettings
 from tests.analyzer import store_server
 from tests.analyzer.store_server import BUCKET, PREFIX, Fault, Line, StandIn, artefact, open_stand_in, upload
 
@@ -125,11 +126,11 @@ def test_s3_that_answers_in_time_gives_the_first_answer(sources: ModelSources, s
 
 
 def test_s3_that_is_slow_is_taken_up_when_it_comes(sources: ModelSources, line: Line, started: Any) -> None:
-    line.faults.append(Fault(f"GET {WEIGHTS}", rate=2_000_000))
+    line.faults.append(Fault(f"GET {WEIGHTS}", rate=1_000_000))
     soon = ModelSources(replace(sources.settings, start_wait_s=0.2))
     ensemble = started(Ensemble(soon, open_stand_in))
     assert ensemble.predict(FACE).version == "1"
-    assert ensemble.state().fallback_reason == "S3 had not delivered within 0.2 s of the start; that goes on."
+    until(lambda: ensemble.state().fallback_reason == "S3 had not delivered within 0.2 s of the start; that goes on.")
     until(lambda: version(ensemble) == "2")
     until(lambda: ensemble.state().fallback_reason is None)
 
@@ -318,3 +319,10 @@ def test_a_stop_gives_up_a_download(sources: ModelSources, line: Line) -> None:
     until(lambda: bool(line.asked(f"GET {WEIGHTS}")))
     ensemble.stop()
     assert not any(thread.is_alive() for thread in ensemble._threads)
+
+
+def test_a_bare_file_that_changed_since_it_was_verified_is_not_opened(tmp_path: Path) -> None:
+    file = tmp_path / "fixed_model_best.h5"
+    file.write_bytes(b"other")
+    with pytest.raises(BadModel, match="changed after it was verified"):
+        open_artefact(Candidate("local", file, "0" * 64, "0" * 64), StoreSettings())
