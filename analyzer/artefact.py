@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from analyzer import conditions, distribution, head, keras_files, model_card, preprocessing, runtime
+from analyzer import distribution, head, keras_files, model_card, preprocessing, runtime
+from analyzer.combination import outcome_of
 from analyzer.distribution import Distribution
 from analyzer.errors import BadModel
 from analyzer.head import Head
@@ -25,14 +26,13 @@ from analyzer.model_card import Metric, ModelCard, ModelClass
 from analyzer.runtime import Network
 from analyzer.settings import CORES
 from analyzer.values import Demographics, Prediction, Rgb
+from analyzer.wording import SEE_A_PROFESSIONAL
 
 NETWORK, INT8 = "network", "network_int8"  # .xml and .bin
 HEAD, DISTRIBUTION, GOLDEN = "head.npz", "distribution.npz", "golden.npz"
 MAPS = ("efficientnet_maps", "resnet_maps")  # in the order of the features
 FEATURES = "features"
 PRECISIONS = ("int8", "bf16", "f32")  # fastest first
-HEALTHY = "healthy"
-REFERRAL = "Have this looked at by a professional."
 EARNED = "source-matched balanced accuracy"  # what decides whether a model speaks
 BASELINE = "picture statistics"
 DEFAULT_THRESHOLDS = {"probability": 0.5, "parity_probability": 0.02}  # of a file without a card
@@ -76,9 +76,7 @@ class Artefact:
         """
         answers = self.network(picture[None])
         features = answers[FEATURES][0]
-        said = (
-            preprocessing.demographics_vector(demographics) if self.head.inputs > features.size else features[:0]
-        )
+        said = preprocessing.demographics_vector(demographics) if self.head.inputs > features.size else features[:0]
         known = np.concatenate([features, said])
         shares = probabilities(self.head.logits(known), self.temperature)
         names = [entry.name for entry in self.card.classes]
@@ -191,11 +189,6 @@ def silence_reason(card: ModelCard) -> str | None:
     )
 
 
-def may_state(name: str) -> bool:
-    """The class may be named to a person: healthy, and the conditions that are measured; never a disease."""
-    return name == HEALTHY or name in conditions.CONDITIONS
-
-
 def probabilities(logits: NDArray[np.float32], temperature: float) -> NDArray[np.float64]:
     """Softmax of logits over a temperature (Guo et al., ICML 2017), along the last axis."""
     scaled = np.asarray(logits, np.float64) / temperature
@@ -210,7 +203,8 @@ def bare_card(sha256: str, size_bytes: int, suffix: str, classes: Sequence[str])
         version=f"sha256-{sha256[:12]}",
         task="skin classes of one face",
         classes=tuple(
-            ModelClass(index, name, None if may_state(name) else REFERRAL) for index, name in enumerate(classes)
+            ModelClass(index, name, None if outcome_of(name) == name else SEE_A_PROFESSIONAL)
+            for index, name in enumerate(classes)
         ),
         inputs=(),
         outputs=(),
@@ -263,7 +257,9 @@ def _self_test(candidate: Artefact, golden: Golden | None) -> tuple[bool, str]:
     features = [candidate.network(picture[None])[FEATURES][0] for picture in pictures]
     width = candidate.head.inputs - features[0].size
     if width not in (0, preprocessing.DEMOGRAPHICS_WIDTH):
-        raise BadModel(f"The head takes {candidate.head.inputs} numbers and there are {features[0].size} features.", HINT)
+        raise BadModel(
+            f"The head takes {candidate.head.inputs} numbers and there are {features[0].size} features.", HINT
+        )
     unsaid = np.zeros(width, np.float32)
     logits = np.stack([candidate.head.logits(np.concatenate([one, unsaid])) for one in features])
     if not np.isfinite(logits).all():
@@ -328,7 +324,9 @@ def _told(figure: Metric | None) -> str | None:
     """A figure with what it was measured on, for people."""
     if figure is None:
         return None
-    return f"{EARNED} {_interval(figure)} on {figure.count} held-out pictures, their classes told apart within one source"
+    return (
+        f"{EARNED} {_interval(figure)} on {figure.count} held-out pictures, their classes told apart within one source"
+    )
 
 
 def _interval(figure: Metric) -> str:

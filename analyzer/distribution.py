@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,18 +67,22 @@ def fit(features: Array, labels: NDArray[np.intp], rank: int = RANK) -> Distribu
     variances = strengths**2 / freedom
     rest = float(variances[rank:].sum()) / (features.shape[1] - rank)
     return Distribution(
-        *(np.asarray(array, np.float32) for array in (scale, means / scale, directions[:rank], variances[:rank])), rest
+        scale=np.asarray(scale, np.float32),
+        means=np.asarray(means / scale, np.float32),
+        directions=np.asarray(directions[:rank], np.float32),
+        variances=np.asarray(variances[:rank], np.float32),
+        rest=rest,
     )
 
 
-def to_arrays(known: Distribution) -> dict[str, NDArray[np.generic]]:
+def to_arrays(known: Distribution) -> dict[str, NDArray[Any]]:
     """What `read` takes; the directions as float16."""
     return {
         "scale": known.scale,
         "means": known.means,
         "directions": known.directions.astype(np.float16),
         "variances": known.variances,
-        "rest": np.float32(known.rest),
+        "rest": np.array(known.rest, np.float32),
     }
 
 

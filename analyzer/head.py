@@ -9,6 +9,7 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
@@ -118,7 +119,7 @@ def read(data: bytes) -> Head:
         raise BadModel(f"head.npz has no {error.args[0]}.", HINT) from None
 
 
-def read_arrays(data: bytes, name: str) -> dict[str, NDArray[np.generic]]:
+def read_arrays(data: bytes, name: str) -> dict[str, NDArray[Any]]:
     """All arrays of an `.npz`; nothing that would have to be unpickled.
 
     Raises:

@@ -38,6 +38,7 @@ from analyzer.model_card import (
     Split,
     TrainingSource,
 )
+from analyzer.wording import SEE_A_PROFESSIONAL
 from training import evaluate, export, networks, picture_statistics, pretext
 from training.data import skin_pictures
 from training.data.degradations import degrade
@@ -243,7 +244,7 @@ def measured_card(
         version=VERSION,
         task=f"skin class of one face out of {len(CLASSES)}, EfficientNetB0 and ResNet50 side by side",
         classes=tuple(
-            ModelClass(index, name, WORDING.get(name, artefact.REFERRAL)) for index, name in enumerate(CLASSES)
+            ModelClass(index, name, WORDING.get(name, SEE_A_PROFESSIONAL)) for index, name in enumerate(CLASSES)
         ),
         inputs=(ModelInput("image", (1, *[preprocessing.SIDE_PX] * 2, 3), "NHWC", "uint8", preprocessing.FACE),),
         outputs=(
@@ -253,7 +254,8 @@ def measured_card(
             ModelOutput("logits", (1, len(CLASSES)), "of head.npz on the features; over the temperature, then softmax"),
         ),
         thresholds={"probability": LEAST_PROBABILITY, "distance": round(limit, 4), "parity_probability": PARITY},
-        decision_rule="the most probable class where it reaches probability and the distance of the features does not exceed distance",
+        decision_rule="nothing is stated unless the most probable class reaches probability and the distance of the features does "
+        "not exceed distance; classes that may not be named are then added up, and the most probable outcome is told",
         training_data=sources_of(train),
         split=Split(
             "training/data/splits.py: half of every source held out for tests, one group in twelve of the rest for validation",

@@ -14,6 +14,7 @@ from analyzer.errors import BadModel, ModelUnavailable
 from analyzer.model_card import Calibration
 from analyzer.preprocessing import DEMOGRAPHICS_WIDTH
 from analyzer.values import Demographics
+from analyzer.wording import SEE_A_PROFESSIONAL
 from tests.analyzer import artefacts
 
 NOBODY = Demographics()
@@ -49,7 +50,7 @@ def test_answers_one_probability_for_each_class(folder: Path) -> None:
     answer = artefact.open_folder(folder).predict(picture(), NOBODY)
     assert tuple(answer.probabilities) == artefacts.CLASSES
     assert sum(answer.probabilities.values()) == pytest.approx(1)
-    assert answer.wordings == {"acne": None, "eczema": artefact.REFERRAL, "healthy": None}
+    assert answer.wordings == {"acne": None, "eczema": SEE_A_PROFESSIONAL, "healthy": None}
     assert (answer.version, answer.threshold, answer.distance_limit) == ("1.0.0", 0.4, 3.0)
 
 
@@ -188,10 +189,3 @@ def test_arrays_that_would_have_to_be_unpickled_are_refused(copy: Path) -> None:
 def test_a_folder_without_a_card_is_no_artefact(tmp_path: Path) -> None:
     with pytest.raises(ModelUnavailable, match="no artefact"):
         artefact.open_folder(tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("name", "may"), [("healthy", True), ("acne", True), ("rosacea", False), ("basal_cell_carcinoma", False)]
-)
-def test_only_measured_conditions_and_healthy_may_be_stated(name: str, may: bool) -> None:
-    assert artefact.may_state(name) is may
