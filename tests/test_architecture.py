@@ -26,7 +26,7 @@ FEW = {  # package → the only places that may import it
     "botocore": ("analyzer/model_store.py",),
     "openvino": ("analyzer/runtime.py", "training/"),
     "openvino_telemetry": (),
-    "onnxruntime": ("benchmarks/runtime.py",),
+    "onnxruntime": ("benchmarks/runtime.py", "benchmarks/ensemble_runtime.py"),
     "onnx": ("benchmarks/runtime.py",),
     "tensorflow": ("training/", "benchmarks/ensemble_runtime.py"),
     "keras": ("training/", "analyzer/keras_reader.py", "benchmarks/ensemble_runtime.py"),
