@@ -390,5 +390,5 @@ def test_a_network_too_large_ends_alone(members: dict[str, bytes]) -> None:
         layer(document, "Dense")["config"]["units"] = 1 << 31
 
     data = archive({**members, "config.json": changed(members["config.json"], grow)})
-    with pytest.raises(BadModel):
+    with pytest.raises(BadModel, match="more memory"):
         keras_files.read(data, ".keras")
