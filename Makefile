@@ -5,7 +5,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup serve test check format coverage bench train-env lock clean suitable-python
+.PHONY: help setup serve test check format coverage bench train-env model lock clean suitable-python
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -48,6 +48,9 @@ bench: $(VENV)/dev.stamp ## Run one benchmark (BENCH=latency) or, without BENCH,
 	@for name in $(or $(BENCH),$(BENCHMARKS)); do echo "== $$name"; $(BIN)/python -m benchmarks.$$name $(ARGS); done
 
 train-env: $(TRAINING)/$(PROCESSOR).stamp ## Make .venv-training with everything for training (GPU=1 adds CUDA's libraries)
+
+model: $(TRAINING)/$(PROCESSOR).stamp ## Train the ensemble and write models/hare_run_v6_facial (ARGS="--weights none")
+	$(TRAINING)/bin/python -m training.train_hare_run $(ARGS)
 
 lock: | suitable-python ## Write the locks anew from the requirements
 	for name in requirements requirements-dev training/requirements; do \

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import subprocess
-import warnings
 from pathlib import Path
 
 import cv2
@@ -15,11 +14,11 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from analyzer import artefact, distribution, model_card, runtime
+from analyzer import artefact, distribution, keras_files, model_card, runtime
 from analyzer.distribution import Distribution
+from analyzer.keras_files import KerasForm
 from analyzer.model_card import ModelCard
 from analyzer.preprocessing import SIDE_PX
-from training import networks
 from training.data.degradations import degrade
 
 KERAS_FILE = "best_facial_model.keras"
@@ -56,51 +55,33 @@ def export(
         BadModel: what was written would not be served.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    compile_backbones(network, folder)
-    np.savez(folder / artefact.HEAD, **head_arrays(network))
+    network.save(folder / KERAS_FILE)
+    form = keras_files.read((folder / KERAS_FILE).read_bytes(), Path(KERAS_FILE).suffix)
+    write_form(form, folder)
     if known is not None:
         np.savez_compressed(folder / artefact.DISTRIBUTION, **distribution.to_arrays(known))
     pictures = golden_pictures(network.inputs[0].shape[1])
     np.savez_compressed(folder / artefact.GOLDEN, pictures=pictures, logits=logits_of(network, pictures))
-    if keep_keras:
-        network.save(folder / KERAS_FILE)
+    if not keep_keras:
+        (folder / KERAS_FILE).unlink()
     serving = [f"{artefact.NETWORK}.xml", f"{artefact.NETWORK}.bin", artefact.HEAD, artefact.GOLDEN]
     serving += [artefact.DISTRIBUTION] * (folder / artefact.DISTRIBUTION).is_file()
     written = model_card.write(card, folder, serving, [KERAS_FILE] * keep_keras)
-    opened = artefact.open_folder(folder, precision="f32")
-    print(f"{folder.name}: {opened.self_test}", flush=True)
+    print(f"{folder.name}: {artefact.open_folder(folder, precision='f32').self_test}", flush=True)
     return written
 
 
-def compile_backbones(network: keras.Model, folder: Path) -> None:
-    """Write network.xml and network.bin: weights as f16; uint8 picture in, features and last maps out."""
+def write_form(form: KerasForm, folder: Path) -> None:
+    """Write network.xml, network.bin and head.npz: all weights as float16."""
     openvino = runtime.openvino()
-    from openvino.preprocess import PrePostProcessor
-    from openvino.tools.ovc import convert_model
-
-    outputs = {f"{name}_maps": network.get_layer(f"{name}_features").input for name in networks.BACKBONES}
-    outputs[artefact.FEATURES] = network.get_layer("features").output
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # the converter asks in a list, Keras names its inputs
-        model = convert_model(keras.Model(network.inputs[0], outputs))
-    side = network.inputs[0].shape[1]
-    model.reshape([1, side, side, 3])
-    prepared = PrePostProcessor(model)
-    prepared.input().tensor().set_element_type(openvino.Type.u8)
-    built = prepared.build()
-    built.input(0).get_tensor().set_names({"image"})
-    openvino.save_model(built, folder / f"{artefact.NETWORK}.xml", compress_to_fp16=True)
-
-
-def head_arrays(network: keras.Model) -> dict[str, NDArray[np.float16]]:
-    """kernel_0, bias_0, … of the dense layers after the features, as float16."""
-    dense = [layer for layer in network.layers if layer.name.startswith("head_") or layer.name == "logits"]
-    weights = [layer.get_weights() for layer in dense if layer.weights]
-    return {
+    graph = openvino.Core().read_model(model=form.xml, weights=form.weights)
+    openvino.save_model(graph, folder / f"{artefact.NETWORK}.xml", compress_to_fp16=True)
+    halves = {
         f"{kind}_{place}": array.astype(np.float16)
-        for place, pair in enumerate(weights)
-        for kind, array in zip(("kernel", "bias"), pair, strict=True)
+        for place, layer in enumerate(form.head)
+        for kind, array in zip(("kernel", "bias"), layer, strict=True)
     }
+    np.savez(folder / artefact.HEAD, **halves)
 
 
 def logits_of(network: keras.Model, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:

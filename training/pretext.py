@@ -36,7 +36,7 @@ class Course:
     rate: float
 
 
-COURSES = {"efficientnet": Course(64, 8, 32, 1.5e-3), "resnet": Course(96, 6, 32, 1e-3)}
+COURSES = {"efficientnet": Course(64, 8, 32, 1.5e-3), "resnet": Course(96, 3, 32, 1e-3)}
 WEIGHT_DECAY = 0.02
 WINDOW = (0.8, 1.6)  # side of the window in px of the crop, over the side that the network sees
 SEED = 11

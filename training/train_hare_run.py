@@ -15,7 +15,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,7 +25,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from analyzer import artefact, distribution, preprocessing, runtime
+from analyzer import artefact, distribution, keras_files, photo, preprocessing, runtime
 from analyzer.distribution import Distribution
 from analyzer.model_card import (
     Calibration,
@@ -38,9 +38,10 @@ from analyzer.model_card import (
     Split,
     TrainingSource,
 )
+from analyzer.runtime import Network
 from analyzer.wording import SEE_A_PROFESSIONAL
 from training import evaluate, export, networks, picture_statistics, pretext
-from training.data import skin_pictures
+from training.data import faces, skin_pictures
 from training.data.degradations import degrade
 from training.data.skin_pictures import CLASSES, CLINICAL, LICENCES, Example
 
@@ -51,6 +52,7 @@ EPOCHS, BATCH, RATE, PATIENCE = 60, 64, 1e-3, 10
 LABEL_SMOOTHING = 0.05
 LEAST_PROBABILITY = 0.5  # under which no class is stated
 FAMILIAR_SHARE = 0.975  # of the validation pictures lies within the distance limit
+MOST_STRANGERS = 200  # of one kind
 PARITY = 0.02  # largest difference of a probability that a faster arithmetic may make
 WORDING = {
     "acne": "Blemishes are what this picture resembles most.",
@@ -74,10 +76,14 @@ def main() -> None:
     keras.utils.set_random_seed(SEED)
     examples, crops = skin_pictures.crops(options.data, options.work / "crops.npz")
     network = frozen_network(options.weights, examples, crops, options.work, options.epochs)
-    parts = features_of_parts(network, examples, crops, options.work)
-    fit_head(network, parts["train"], parts["validation"], options.work)
+    backbones = opened_backbones(network, options.work)
+    parts = features_of_parts(backbones, examples, crops)
+    head = fit_head(network, parts["train"], parts["validation"], options.work)
+    logits = {name: head.predict(part.features, verbose=0) for name, part in parts.items()}
     known = distribution.fit(parts["train"].features, parts["train"].truth)
-    card = measured_card(network, parts, known, options.data, outsiders(network, examples, crops), options.weights)
+    card = measured_card(
+        parts, logits, known, options.data, outsiders(backbones, options.data, examples, crops), options.weights
+    )
     export.export(network, options.out, card, known)
 
 
@@ -112,30 +118,30 @@ def frozen_network(
         ) from error
 
 
-def features_of_parts(
-    network: keras.Model, examples: Sequence[Example], crops: NDArray[np.uint8], work: Path
-) -> dict[str, Part]:
+def opened_backbones(network: keras.Model, work: Path) -> Network:
+    """The frozen part as the service runs it, which is faster than Keras and gives the very features that it will see."""
+    network.save(work / export.KERAS_FILE)
+    form = keras_files.read((work / export.KERAS_FILE).read_bytes(), Path(export.KERAS_FILE).suffix)
+    return runtime.load(form.xml, form.weights, threads=os.cpu_count() or 1)
+
+
+def features_of(backbones: Network, pictures: Iterable[NDArray[np.uint8]]) -> NDArray[np.float32]:
+    """(N, 3328) of (224, 224, 3) uint8 pictures."""
+    return np.stack([backbones(picture[None])[artefact.FEATURES][0] for picture in pictures])
+
+
+def features_of_parts(backbones: Network, examples: Sequence[Example], crops: NDArray[np.uint8]) -> dict[str, Part]:
     """Features of all labelled pictures; of the training part also those of its degraded views."""
-    folder = work / "backbones"
-    folder.mkdir(exist_ok=True)
-    export.compile_backbones(network, folder)
-    xml, weights = ((folder / f"{artefact.NETWORK}.{kind}").read_bytes() for kind in ("xml", "bin"))
-    backbones = runtime.load(xml, weights, threads=os.cpu_count() or 1)
     rng = np.random.default_rng(SEED)
     parts = {}
     for part in ("train", "validation", "test"):
         rows = [row for row, one in enumerate(examples) if one.part == part and one.label]
         views = 1 + VIEWS * (part == "train")
-        drawn = (
-            (examples[row], crops[row] if view == 0 else moved(rng, crops[row]))
-            for view in range(views)
-            for row in rows
-        )
-        pairs = [(one, backbones(picture[None])[artefact.FEATURES][0]) for one, picture in drawn]
-        found = [one for one, _ in pairs]
+        found = [examples[row] for _ in range(views) for row in rows]
+        drawn = (moved(rng, crops[row]) if view else crops[row] for view in range(views) for row in rows)
         truth = np.array([CLASSES.index(one.label) for one in found if one.label], np.intp)
-        parts[part] = Part(found, np.stack([features for _, features in pairs]), truth)
-        print(part, len(pairs), dict(Counter(one.label for one in found)), flush=True)
+        parts[part] = Part(found, features_of(backbones, drawn), truth)
+        print(part, len(found), dict(Counter(one.label for one in found)), flush=True)
     return parts
 
 
@@ -150,8 +156,12 @@ def moved(rng: np.random.Generator, crop: NDArray[np.uint8]) -> NDArray[np.uint8
     return degrade(rng, turned[:, ::-1] if rng.random() < 0.5 else turned)
 
 
-def fit_head(network: keras.Model, train: Part, validation: Part, work: Path) -> None:
-    """Train the dense head on features, in place; the epoch with the best balanced validation loss is kept."""
+def fit_head(network: keras.Model, train: Part, validation: Part, work: Path) -> keras.Model:
+    """Train the dense head on features, in place; the epoch with the best balanced validation loss is kept.
+
+    Returns:
+        Features -> logits.
+    """
     given = keras.Input((train.features.shape[1],))
     head = keras.Model(given, networks.dense_head(given, len(CLASSES)))
     head.compile(
@@ -180,6 +190,7 @@ def fit_head(network: keras.Model, train: Part, validation: Part, work: Path) ->
     for layer in head.layers:
         if layer.weights:
             network.get_layer(layer.name).set_weights(layer.get_weights())
+    return keras.Model(given, head.get_layer("logits").output)
 
 
 def balanced_weights(truth: NDArray[np.intp]) -> NDArray[np.float64]:
@@ -189,21 +200,25 @@ def balanced_weights(truth: NDArray[np.intp]) -> NDArray[np.float64]:
 
 
 def outsiders(
-    network: keras.Model, examples: Sequence[Example], crops: NDArray[np.uint8]
+    backbones: Network, data: Path, examples: Sequence[Example], crops: NDArray[np.uint8]
 ) -> dict[str, NDArray[np.float32]]:
-    """Source that is none of the classes → (N, 3328) features of its test pictures."""
-    to_features = keras.Model(network.inputs, network.get_layer("features").output)
-    found = {}
-    for source in ("ham10000", "closeups"):
-        rows = [row for row, one in enumerate(examples) if one.source == source and one.part == "test"][:200]
-        if rows:
-            found[source] = to_features.predict(crops[rows].astype(np.float32), batch_size=8, verbose=0)
-    return found
+    """Kind of picture that is none of the classes → (N, 3328) features; nothing of it was used to fit head, distance or limits."""
+    rows: dict[str, list[NDArray[np.uint8]]] = {}
+    for one, crop in zip(examples, crops, strict=True):
+        if one.part == "test" and one.label is None and one.source != "utkface":
+            rows.setdefault(f"other pictures of {one.source}", []).append(crop)
+    tiles = [scene.rgb for scene in faces.faceless(data, "test") if scene.source == "tiles"]
+    rows["pieces of scenes without a face"] = [preprocessing.middle(rgb) for rgb in tiles]
+    selfies = sorted((data / "skin_defects").glob("*/*/front.jpg"))
+    rows["phone selfies of skin_defects"] = [
+        skin_pictures.face_or_middle(photo.decode(path.read_bytes()).rgb)[0] for path in selfies
+    ]
+    return {kind: features_of(backbones, found[:MOST_STRANGERS]) for kind, found in rows.items() if found}
 
 
 def measured_card(
-    network: keras.Model,
     parts: dict[str, Part],
+    logits: dict[str, NDArray[np.float32]],
     known: Distribution,
     data: Path,
     strangers: dict[str, NDArray[np.float32]],
@@ -211,7 +226,6 @@ def measured_card(
 ) -> ModelCard:
     """The card, with everything that the test part shows."""
     train, validation, test = (parts[name] for name in ("train", "validation", "test"))
-    logits = {name: head_logits(network, part.features) for name, part in parts.items()}
     heat = evaluate.temperature(logits["validation"], validation.truth, balanced_weights(validation.truth))
     shares = artefact.probabilities(logits["test"], heat)
     distances = {name: distances_of(known, part.features) for name, part in parts.items() if name != "train"}
@@ -284,15 +298,6 @@ BACKBONE_NOTES = {
     ),
     "imagenet": ("Backbones with Keras' ImageNet weights, frozen.",),
 }
-
-
-def head_logits(network: keras.Model, features: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(N, classes) float32 by the head as it is written."""
-    arrays = export.head_arrays(network)
-    dense = artefact.head.of_layers(
-        [(arrays[f"kernel_{place}"], arrays[f"bias_{place}"]) for place in range(len(arrays) // 2)]
-    )
-    return np.stack([dense.logits(one) for one in features])
 
 
 def distances_of(known: Distribution, features: NDArray[np.float32]) -> NDArray[np.float64]:
