@@ -46,6 +46,7 @@ TRAINING_MAY_USE = {
     "artefact",
     "distribution",
     "keras_files",
+    "settings",
     "wording",
     "face_crops",
     "face_network",

@@ -12,16 +12,16 @@ import json
 import random
 from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from analyzer import face, photo, preprocessing, roi
 from analyzer.errors import AnalyzerError
+from analyzer.settings import CORES
 from analyzer.values import Photo, Rgb
 from training.data import duplicates
 from training.data.splits import group_of, part_of
@@ -61,6 +61,7 @@ ADULT_YEARS = (18, 75)
 HEALTHY_FACES = 250  # of UTKFace per race
 PRETEXT_FACES, LESIONS_PER_DIAGNOSIS = 1600, 600
 ENDINGS = {".jpg", ".jpeg", ".png", ".webp", ".bmp"}
+TOLD_EVERY = 1000  # pictures
 SEED = 4
 
 
@@ -109,11 +110,14 @@ def crops(data: Path, kept: Path) -> tuple[list[Example], NDArray[np.uint8]]:
         with np.load(kept) as stored:
             if str(stored["key"]) == key:
                 return [Example(**row) for row in json.loads(str(stored["examples"]))], stored["crops"]
-    with ProcessPoolExecutor() as pool:
-        cut = list(pool.map(_cut, [data / example.path for example in examples], chunksize=16))
-    for example, answer in zip(examples, cut, strict=True):
-        if answer is None:
-            print(f"{example.path}: cannot be read; left out", flush=True)
+    cut = []
+    with ThreadPoolExecutor(CORES) as pool:
+        for example, answer in zip(examples, pool.map(_cut, [data / one.path for one in examples]), strict=True):
+            cut.append(answer)
+            if answer is None:
+                print(f"{example.path}: cannot be read; left out", flush=True)
+            if len(cut) % TOLD_EVERY == 0:
+                print(f"{len(cut)} of {len(examples)} pictures cut", flush=True)
     pairs = [(one, *answer) for one, answer in zip(examples, cut, strict=True) if answer is not None]
     together = duplicates.groups([duplicates.fingerprint(crop) for _, crop, _ in pairs])
     read = [
@@ -139,7 +143,6 @@ def face_or_middle(rgb: Rgb) -> tuple[Rgb, bool]:
 
 def _cut(path: Path) -> tuple[Rgb, bool] | None:
     """`face_or_middle` of a file; None where it cannot be read."""
-    cv2.setNumThreads(1)
     try:
         rgb = photo.decode(path.read_bytes()).rgb
     except (OSError, AnalyzerError):
