@@ -39,6 +39,7 @@ class Course:
 COURSES = {"efficientnet": Course(64, 8, 32, 1.5e-3), "resnet": Course(96, 3, 32, 1e-3)}
 WEIGHT_DECAY = 0.02
 WINDOW = (0.8, 1.6)  # side of the window in px of the crop, over the side that the network sees
+SETTLING_BATCHES, SETTLING_BATCH, SETTLING_MOMENTUM = 30, 16, 0.85
 SEED = 11
 
 
@@ -83,8 +84,26 @@ def learn(
         ],
         verbose=2,
     )
-    backbone.save_weights(weights)
+    own = [crop for crop, example in zip(crops, examples, strict=True) if example.part == "train"]
+    settled(name, backbone, np.stack(own)).save_weights(weights)
     return weights
+
+
+def settled(name: str, trained: keras.Model, crops: NDArray[np.uint8]) -> keras.Model:
+    """The backbone for full crops, its batch normalisations with the means and variances of those.
+
+    Running averages of a short training lag far behind the weights, and those of windows are not those of full crops.
+    """
+    backbone = networks.backbone(name)
+    backbone.set_weights(trained.get_weights())
+    for layer in backbone.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = SETTLING_MOMENTUM
+    rng = np.random.default_rng(SEED)
+    for _ in range(SETTLING_BATCHES):
+        rows = rng.choice(len(crops), SETTLING_BATCH)
+        backbone(np.stack([degrade(rng, crops[row]) for row in rows]).astype(np.float32), training=True)
+    return backbone
 
 
 def within_source_loss(truth: keras.KerasTensor, logits: keras.KerasTensor) -> keras.KerasTensor:

@@ -46,7 +46,7 @@ from training.data.degradations import degrade
 from training.data.skin_pictures import CLASSES, CLINICAL, LICENCES, Example
 
 VERSION = "6.0.0"
-VIEWS = 4  # degraded views of each training picture, beside the picture itself
+VIEWS = 2  # degraded views of each training picture, beside the picture itself
 ROTATION_DEG, SHIFT, ZOOM = 30.0, 0.2, (0.85, 1.2)
 EPOCHS, BATCH, RATE, PATIENCE = 60, 64, 1e-3, 10
 LABEL_SMOOTHING = 0.05
