@@ -21,9 +21,18 @@ Floats = NDArray[np.float64]
 Measure = Callable[[Indices], float]  # rows → figure; nan where it cannot be told
 
 
+def metrics(measures: Mapping[str, Measure], groups: Sequence[str]) -> dict[str, Metric]:
+    """`metric` of each; figures that cannot be told, such as the precision of a class that is never answered, are left out."""
+    found = {name: metric(measure, groups) for name, measure in measures.items()}
+    return {name: one for name, one in found.items() if np.isfinite(one.value)}
+
+
 def metric(measure: Measure, groups: Sequence[str]) -> Metric:
     """A figure over all rows with its 95 % interval: a bootstrap that draws whole groups (persons, copies of a picture)."""
     index = np.unique(np.asarray(groups), return_inverse=True)[1]
+    value = measure(np.arange(len(index)))
+    if not np.isfinite(value):
+        return Metric(value, None, len(index))
     members = [np.flatnonzero(index == group) for group in range(int(index.max()) + 1)]
     rng = np.random.default_rng(SEED)
     drawn = [
@@ -31,7 +40,7 @@ def metric(measure: Measure, groups: Sequence[str]) -> Metric:
         for _ in range(DRAWS)
     ]
     low, high = np.nanpercentile(drawn, [2.5, 97.5])
-    return Metric(round(measure(np.arange(len(index))), 4), (round(float(low), 4), round(float(high), 4)), len(index))
+    return Metric(round(value, 4), (round(float(low), 4), round(float(high), 4)), len(index))
 
 
 def accuracy(truth: Indices, answered: Indices) -> Measure:
@@ -124,10 +133,13 @@ def of_groups(
     """Group of people or sources → metrics; groups under `TOO_FEW` are left out."""
     together = np.asarray(groups)
     return {
-        name: {
-            figure: metric(lambda drawn, one=one, inside=inside: one(inside[drawn]), list(together[inside]))
-            for figure, one in measure.items()
-        }
+        name: metrics(
+            {
+                figure: lambda drawn, one=one, inside=inside: one(inside[drawn])  # type: ignore[misc]
+                for figure, one in measure.items()
+            },
+            list(together[inside]),
+        )
         for name, inside in rows.items()
         if len(inside) >= TOO_FEW
     }
