@@ -314,7 +314,7 @@ def measured_card(
 BACKBONE_NOTES = {
     "none": (
         "Backbones learned from scratch on windows of the training pictures, to tell classes within one source from each other "
-        "(training/pretext.py), for few and short epochs; no downloaded weights. On about one picture in ten the features of ResNet50 leave "
+        "(training/pretext.py), for few epochs; no downloaded weights. On about one picture in ten the features of ResNet50 leave "
         "their usual range; the distance makes the model abstain there.",
     ),
     "imagenet": ("Backbones with Keras' ImageNet weights, frozen.",),

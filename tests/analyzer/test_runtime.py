@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scipy.signal import correlate2d
+from threadpoolctl import threadpool_info
 
 from analyzer import runtime
 from analyzer.errors import BadModel, ModelUnavailable
@@ -251,3 +252,11 @@ def test_converters_can_still_be_imported_and_stay_silent(tmp_path: Path) -> Non
     statement = "from analyzer import runtime; runtime.openvino(); from openvino.tools.ovc import convert_model"
     assert watched(statement, tmp_path) == ["True True"]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_matrix_products_have_one_thread_beside_networks(convolution: Files) -> None:
+    """Idle threads of OpenBLAS spin, and take the cores from the network that is asked next."""
+    runtime.load(*convolution, threads=1)
+    blas = [pool for pool in threadpool_info() if pool["user_api"] == "blas"]
+    assert blas
+    assert {pool["num_threads"] for pool in blas} == {1}
