@@ -22,7 +22,9 @@ import numpy as np
 from skimage import data as samples
 
 from analyzer.ensemble import Ensemble
+from analyzer.model_sources import ModelSources
 from analyzer.pipeline import analyze_photo
+from analyzer.settings import StoreSettings
 from benchmarks import corpus
 
 SIZES = {"640x480": (640, 480), "12 MP": (4000, 3000)}
@@ -74,7 +76,7 @@ def encoded(rgb: np.ndarray) -> bytes:
 
 def measure(pictures: Sequence[bytes], rounds: int) -> dict[str, object]:
     """Median and 95th percentile of the whole, median of each stage, in ms; refused pictures are counted."""
-    ensemble = Ensemble()
+    ensemble = Ensemble(ModelSources(StoreSettings()))  # the bundled artefact
     totals: list[float] = []
     stages: dict[str, list[float]] = {}
     refused: dict[str, int] = {}
