@@ -67,6 +67,7 @@ def test_activation_map_is_grad_cam_of_the_gradient_tape(network: keras.Model, f
     tapped = keras.Model(network.inputs, outputs)
     given = [tf.constant(picture[None].astype(np.float32))]
     given += [tf.zeros((1, port.shape[1])) for port in network.inputs[1:]]
+    peaks = []
     for index, name in enumerate(CLASSES):
         with tf.GradientTape() as tape:
             logits, *maps = tapped(given if len(given) > 1 else given[0])
@@ -75,8 +76,9 @@ def test_activation_map_is_grad_cam_of_the_gradient_tape(network: keras.Model, f
         cam = np.maximum(
             sum((one[0] * weight).numpy().sum(axis=-1) for one, weight in zip(maps, weights, strict=True)), 0
         )
-        assert cam.max() > 0
-        assert answer.activation(name) == pytest.approx(cam / cam.max(), abs=5e-3)
+        peaks.append(cam.max())
+        assert answer.activation(name) == pytest.approx(cam / (cam.max() or 1), abs=1e-3)
+    assert max(peaks) > 0
 
 
 def test_golden_pictures_are_the_same_every_time() -> None:
