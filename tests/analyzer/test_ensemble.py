@@ -17,10 +17,11 @@ import pytest
 from analyzer import ensemble as ensemble_module
 from analyzer.ensemble import Ensemble, open_artefact
 from analyzer.errors import BadModel, ModelUnavailable
+from analyzer.model_card import ModelClass
 from analyzer.model_sources import NAME, Candidate, ModelSources
 from analyzer.roi import Roi
 from analyzer.settings import StoreSettings
-from tests.analyzer import store_server
+from tests.analyzer import artefacts, store_server
 from tests.analyzer.store_server import BUCKET, PREFIX, Fault, Line, StandIn, artefact, open_stand_in, upload
 
 WEIGHTS = f"/{BUCKET}/{PREFIX}network.bin"
@@ -326,3 +327,63 @@ def test_a_bare_file_that_changed_since_it_was_verified_is_not_opened(tmp_path: 
     file.write_bytes(b"other")
     with pytest.raises(BadModel, match="changed after it was verified"):
         open_artefact(Candidate("local", file, "0" * 64, "0" * 64), StoreSettings())
+
+
+# --- what S3 may hold, opened as the service opens it ---------------------------------------------------------------
+
+
+def with_lambda(path: Path) -> None:
+    import keras
+
+    image = keras.Input((32, 32, 3))
+    keras.Model(image, keras.layers.Lambda(lambda x: x * 2)(image)).save(path)
+
+
+def reaching_out(path: Path) -> None:
+    import h5py
+
+    with h5py.File(path, "w") as file:
+        file.attrs["model_config"] = "{}"
+        file["model_weights"] = h5py.ExternalLink("/etc/passwd", "/")
+
+
+def noise(path: Path) -> None:
+    path.write_bytes(np.random.default_rng(1).bytes(20_000))
+
+
+BARE = {"Lambda layer": (with_lambda, "Lambda"), "external link": (reaching_out, "link"), "corrupt": (noise, "not what its ending")}
+
+
+@pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")
+@pytest.mark.parametrize("name", BARE)
+def test_a_keras_file_in_s3_that_may_not_be_opened_leaves_the_local_artefact(
+    name: str, line: Line, s3: Any, tmp_path: Path
+) -> None:
+    write, said = BARE[name]
+    file = tmp_path / "published.h5"
+    write(file)
+    settings = store_server.settings(line.url, tmp_path, trust_bare=True, read_timeout_s=5.0)
+    s3.put_object(Bucket=BUCKET, Key=settings.key, Body=file.read_bytes())
+    assert_local_with(settings, said)
+
+
+@pytest.mark.parametrize(
+    ("classes", "said"), [(("acne", "healthy"), "classes"), (("acne", "eczema", "healthy", "rosacea"), "classes")]
+)
+def test_a_wrong_count_of_classes_in_s3_leaves_the_local_artefact(
+    classes: tuple[str, ...], said: str, line: Line, s3: Any, tmp_path: Path
+) -> None:
+    named = tuple(ModelClass(index, name, None) for index, name in enumerate(classes))
+    artefacts.make(tmp_path / "second", classes=named, version="2.0.0")
+    upload(s3, tmp_path / "second")
+    assert_local_with(store_server.settings(line.url, tmp_path), said)
+
+
+def assert_local_with(settings: StoreSettings, said: str) -> None:
+    """Everything as in the service; the local artefact serves, and the status tells why."""
+    artefacts.make(settings.folder / NAME)
+    served = Ensemble(ModelSources(settings))
+    served.refresh()
+    state = served.state()
+    assert (state.available, state.details["source"], state.details["version"]) == (True, "local", "1.0.0")
+    assert said in str(state.fallback_reason)
