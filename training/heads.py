@@ -1,0 +1,328 @@
+"""Features of pictures and their views -> a dense head that answers logits, trained in seconds, resumed after any end.
+
+Every epoch sees each training picture once, in one of its views. The best epoch on validation is kept; all that a later
+call needs to go on lies in the folder `work`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from analyzer import preprocessing
+from training import command
+
+MEMBERS: Mapping[str, slice] = {"EfficientNetB0": slice(0, 1280), "ResNet50": slice(1280, 3328)}
+PLATEAU_PATIENCE, PLATEAU_FACTOR, PLATEAU_LEAST = 5, 0.5, 1e-4  # as keras.callbacks.ReduceLROnPlateau counts
+LEAST_DEVIATION = 1e-3  # of a feature; those that hardly change are not blown up
+MOST_DEVIATIONS = 5.0  # of a training feature from its median
+FINISHED, HISTORY, BEST, BACKUP = "finished.json", "history.json", "best.weights.h5", "backup"
+Floats = NDArray[np.float32]
+Indices = NDArray[np.intp]
+Chain = tuple[tuple[Floats, Floats], ...]  # (kernel, bias) of each dense layer; ReLU between, the last gives logits
+Row = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a head is trained, with Adam on categorical cross-entropy.
+
+    Attributes:
+        units, dropout: of each dense layer, and the dropout after it.
+        schedule: ``"cosine"`` falls to nothing over all epochs; ``"plateau"`` halves the rate after 5 epochs without gain.
+        patience: epochs without a better validation loss after which the training ends.
+        class_weights: every class counts alike, in training and on validation.
+        demographics_dropout: chance that one thing said (age, gender, ethnicity, Fitzpatrick type) is hidden, each by itself.
+    """
+
+    units: tuple[int, ...] = (512, 256, 128)
+    dropout: tuple[float, ...] = (0.5, 0.5, 0.3)
+    rate: float = 1e-3
+    schedule: str = "cosine"
+    batch: int = 32
+    epochs: int = 100
+    patience: int = 10
+    label_smoothing: float = 0.0
+    class_weights: bool = True
+    demographics_dropout: float = 0.3
+    seed: int = command.SEED
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """A trained head. Attributes: `model`, features (N, D)[, demographics (N, 12)] -> logits (N, C); `history`, a row an epoch."""
+
+    model: keras.Model
+    history: list[Row]
+
+
+def fit(
+    features: NDArray[np.floating],
+    truth: Indices,
+    validation_features: NDArray[np.floating],
+    validation_truth: Indices,
+    recipe: Recipe,
+    classes: Sequence[str],
+    *,
+    demographics: Floats | None = None,
+    validation_demographics: Floats | None = None,
+    sample_weights: NDArray[np.floating] | None = None,
+    work: Path,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+) -> Fitted:
+    """Train a head; one that was finished in `work` with the same data and recipe is given back at once.
+
+    Args:
+        features: (N, V, D) of N pictures in V views, the first of them the picture itself; or (N, D).
+        truth: (N,) index of the class.
+        validation_features: (M, V, D), of which the first view is used; or (M, D).
+        demographics: (N, 12) float32 by `preprocessing.demographics_vector`, as a second input.
+        sample_weights: (N,) in place of the recipe's class weights.
+        work: folder for the state of this one training.
+        callbacks: further ones, such as TensorBoard.
+    """
+    features = features if features.ndim == 3 else features[:, None]
+    validation_features = validation_features if validation_features.ndim == 2 else validation_features[:, 0]
+    weights = np.ones(len(truth)) if not recipe.class_weights else balanced_weights(truth, len(classes))
+    weights = weights if sample_weights is None else np.asarray(sample_weights, np.float64)
+    given = [features, truth, validation_features, validation_truth, weights, demographics, validation_demographics]
+    prepare(work, _fingerprint(recipe, classes, given))
+    keras.utils.set_random_seed(recipe.seed)
+    scaling = usual_range(features.reshape(-1, features.shape[2]))
+    model = _model(features.shape[2], 0 if demographics is None else demographics.shape[1], len(classes), recipe)
+    batches = Batches(features, demographics, truth, weights, scaling, len(classes), recipe)
+    best = Best(work, recipe.patience, batches)
+    if not (work / FINISHED).is_file():
+        model.compile(
+            keras.optimizers.Adam(_rate(recipe, len(batches))),
+            loss=keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=recipe.label_smoothing),
+            weighted_metrics=["accuracy"],
+            jit_compile=False,  # compiling ahead takes longer than the whole training
+        )
+        known = [scaled(validation_features, *scaling)]
+        known += [] if validation_demographics is None else [validation_demographics]
+        counted = np.ones(len(validation_truth))
+        if recipe.class_weights:
+            counted = balanced_weights(validation_truth, len(classes))
+        model.fit(
+            batches,
+            validation_data=(known, keras.utils.to_categorical(validation_truth, len(classes)), counted),
+            validation_batch_size=512,
+            epochs=recipe.epochs,
+            callbacks=[best, backup(work / BACKUP), *_plateau(recipe, best), *callbacks],
+            verbose=0,
+        )
+        with command.whole(work / FINISHED) as path:
+            path.write_text(json.dumps({"epochs": len(best.history)}))
+    model.load_weights(work / BEST)
+    return Fitted(_unscaled(model, scaling), best.history)
+
+
+def prepare(work: Path, fingerprint: str) -> None:
+    """Empty the folder of a training unless it belongs to the very same one."""
+    kept = work / "fingerprint"
+    if not kept.is_file() or kept.read_text() != fingerprint:
+        for path in (work / FINISHED, work / HISTORY, work / BEST):
+            path.unlink(missing_ok=True)
+        shutil.rmtree(work / BACKUP, ignore_errors=True)
+        with command.whole(kept) as path:
+            path.write_text(fingerprint)
+
+
+def backup(folder: Path) -> keras.callbacks.BackupAndRestore:
+    """Keras' backup after every epoch, kept twice; one that a sudden end left half written is put in order first."""
+    metadata, weights = folder / "training_metadata.json", folder / "latest.weights.h5"
+    try:
+        if weights.exists():
+            json.loads(metadata.read_text())
+    except (OSError, ValueError):
+        for path in (metadata, weights):
+            earlier = path.with_name(f"{path.name}.bkp")
+            path.unlink(missing_ok=True)
+            if earlier.exists():
+                shutil.copy(earlier, path)
+    return keras.callbacks.BackupAndRestore(str(folder), double_checkpoint=True)
+
+
+class Best(keras.callbacks.Callback):
+    """Keeps the history and the weights of the best epoch, and ends the training when nothing gets better.
+
+    Its state is the history alone, which lies in a file: an interrupted training decides as it would have without the end.
+    """
+
+    def __init__(self, work: Path, patience: int, batches: Batches | None = None) -> None:
+        super().__init__()
+        self.work, self.patience, self.batches = work, patience, batches
+        path = work / HISTORY
+        self.history: list[Row] = json.loads(path.read_text()) if path.is_file() else []
+
+    def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+        del self.history[epoch:]  # an epoch that was not backed up is done again
+        if self.batches is not None:
+            self.batches.epoch = epoch
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+        rate = float(self.model.optimizer.learning_rate)
+        row = {name: float(value) for name, value in (logs or {}).items()} | {"epoch": epoch, "learning_rate": rate}
+        losses = [one["val_loss"] for one in self.history]
+        if row["val_loss"] < min(losses, default=float("inf")) or not losses:
+            with command.whole(self.work / BEST) as path:
+                self.model.save_weights(path)
+        self.history.append(row)
+        with command.whole(self.work / HISTORY) as path:
+            path.write_text(json.dumps(self.history))
+        if waited([*losses, row["val_loss"]]) >= self.patience:
+            self.model.stop_training = True
+
+
+class Batches(keras.utils.PyDataset):
+    """Batches of one random view of every picture, in an order of their own; the same for the same epoch and seed."""
+
+    def __init__(
+        self,
+        features: NDArray[np.floating],
+        demographics: Floats | None,
+        truth: Indices,
+        weights: NDArray[np.float64],
+        scaling: tuple[Floats, Floats],
+        classes: int,
+        recipe: Recipe,
+    ) -> None:
+        super().__init__(workers=0)
+        self.features, self.demographics, self.weights, self.scaling = features, demographics, weights, scaling
+        self.truth = keras.utils.to_categorical(truth, classes)
+        self.recipe, self.epoch = recipe, 0
+        self._drawn = -1
+
+    def __len__(self) -> int:
+        return -(-len(self.truth) // self.recipe.batch)
+
+    def __getitem__(self, index: int) -> tuple[tuple[Floats, ...] | Floats, Floats, Floats]:
+        order, views, hidden = self._draw()
+        rows = order[index * self.recipe.batch : (index + 1) * self.recipe.batch]
+        features = scaled(self.features[rows, views[rows]], *self.scaling)
+        given = features
+        if self.demographics is not None:
+            given = (features, self.demographics[rows] * ~hidden[rows])
+        return given, self.truth[rows], self.weights[rows].astype(np.float32)
+
+    def _draw(self) -> tuple[Indices, Indices, NDArray[np.bool_]]:
+        """Order of the pictures, the view of each, and what of its demographics is hidden, for this epoch."""
+        if self._drawn != self.epoch:
+            rng = np.random.default_rng((self.recipe.seed, self.epoch))
+            count, views = self.features.shape[:2]
+            self._answer = (
+                rng.permutation(count),
+                rng.integers(0, views, count),
+                hidden_places(rng, count, self.recipe.demographics_dropout),
+            )
+            self._drawn = self.epoch
+        return self._answer
+
+
+def hidden_places(rng: np.random.Generator, count: int, chance: float) -> NDArray[np.bool_]:
+    """(N, 12) places of `preprocessing.demographics_vector` to hide: all places of one thing said go together."""
+    widths = [2, len(preprocessing.GENDERS), len(preprocessing.ETHNICITIES), 2]
+    return np.repeat(rng.random((count, len(widths))) < chance, widths, axis=1)
+
+
+def usual_range(features: NDArray[np.floating]) -> tuple[Floats, Floats]:
+    """Median and robust deviation (1.4826 times the median absolute deviation) of each feature of (N, D)."""
+    known = features.astype(np.float32)
+    middle = np.median(known, axis=0)
+    return middle, 1.4826 * np.median(np.abs(known - middle), axis=0) + np.float32(LEAST_DEVIATION)
+
+
+def clipped(features: NDArray[np.floating], middle: Floats, spread: Floats) -> Floats:
+    """Features brought back to the usual range, so that a few wild pictures do not rule what is fitted."""
+    reach = MOST_DEVIATIONS * spread
+    return np.clip(features.astype(np.float32), middle - reach, middle + reach, dtype=np.float32)
+
+
+def scaled(features: NDArray[np.floating], middle: Floats, spread: Floats) -> Floats:
+    """Clipped features in deviations from their median."""
+    return (clipped(features, middle, spread) - middle) / spread
+
+
+def balanced_weights(truth: Indices, classes: int) -> NDArray[np.float64]:
+    """(N,) weights with which every class counts alike; their mean is 1."""
+    counts = np.bincount(truth, minlength=classes)
+    return len(truth) / (np.count_nonzero(counts) * counts[truth])
+
+
+def waited(losses: Sequence[float]) -> int:
+    """Epochs since the lowest loss."""
+    return len(losses) - 1 - int(np.argmin(losses)) if losses else 0
+
+
+def plateau_rate(rate: float, losses: Sequence[float]) -> float:
+    """The rate after these validation losses: halved whenever 5 epochs brought no gain, as ReduceLROnPlateau does."""
+    best, without = float("inf"), 0
+    for loss in losses:
+        best, without = (loss, 0) if loss < best - PLATEAU_LEAST else (best, without + 1)
+        if without >= PLATEAU_PATIENCE:
+            rate, without = rate * PLATEAU_FACTOR, 0
+    return rate
+
+
+def chain_of(model: keras.Model) -> Chain:
+    """The dense layers of a head, in order."""
+    layers = [layer for layer in model.layers if isinstance(layer, keras.layers.Dense)]
+    return tuple((kernel, bias) for kernel, bias in (layer.get_weights() for layer in layers))
+
+
+def logits_of(chain: Chain, features: NDArray[np.floating], demographics: Floats | None = None) -> Floats:
+    """(N, C) float32 of (N, D) features and, where the head takes them, (N, 12) demographics."""
+    x = features.astype(np.float32)
+    x = x if demographics is None else np.concatenate([x, demographics], axis=1)
+    for place, (kernel, bias) in enumerate(chain):
+        x = (np.maximum(x, 0) if place else x) @ kernel + bias
+    return x
+
+
+def _model(width: int, said: int, classes: int, recipe: Recipe) -> keras.Model:
+    given = [keras.Input((width,), name="features")] + ([keras.Input((said,), name="demographics")] if said else [])
+    x = keras.layers.Concatenate()(given) if said else given[0]
+    for place, (units, dropout) in enumerate(zip(recipe.units, recipe.dropout, strict=True)):
+        x = keras.layers.Dense(units, activation="relu", name=f"head_{place}")(x)
+        x = keras.layers.Dropout(dropout, name=f"head_{place}_dropout")(x)
+    return keras.Model(given if said else given[0], keras.layers.Dense(classes, name="logits")(x))
+
+
+def _unscaled(model: keras.Model, scaling: tuple[Floats, Floats]) -> keras.Model:
+    """The first layer takes over the scaling, so that the network needs no layer for it."""
+    middle, spread = scaling
+    first = next(layer for layer in model.layers if isinstance(layer, keras.layers.Dense))
+    kernel, bias = first.get_weights()
+    own = kernel[: len(middle)] / spread[:, None]
+    first.set_weights([np.concatenate([own, kernel[len(middle) :]]), bias - middle @ own])
+    return model
+
+
+def _rate(recipe: Recipe, steps: int) -> float | keras.optimizers.schedules.LearningRateSchedule:
+    if recipe.schedule == "cosine":
+        return keras.optimizers.schedules.CosineDecay(recipe.rate, recipe.epochs * steps)
+    return recipe.rate
+
+
+def _plateau(recipe: Recipe, best: Best) -> list[keras.callbacks.Callback]:
+    if recipe.schedule != "plateau":
+        return []
+    rate: Callable[[int], float] = lambda _: plateau_rate(recipe.rate, [row["val_loss"] for row in best.history])  # noqa: E731
+    return [keras.callbacks.LearningRateScheduler(rate)]
+
+
+def _fingerprint(recipe: Recipe, classes: Sequence[str], given: Sequence[NDArray[np.generic] | None]) -> str:
+    digest = hashlib.sha256(json.dumps([asdict(recipe), list(classes)]).encode())
+    for array in given:
+        digest.update(b"none" if array is None else f"{array.dtype}{array.shape}".encode())
+        digest.update(b"" if array is None else np.ascontiguousarray(array).data)
+    return digest.hexdigest()
