@@ -63,7 +63,9 @@ def skin_defects(folder: Path, name: str) -> Read:
     Labels come from a CSV with the columns id, front, left_side, right_side and type, where there is one, as in the Kaggle
     release (paths below its folder or below ``files/``), else from the folders ``<type>/<subject>/<view>.jpg``.
     """
-    table = next((path for path in sorted(_existing(folder).glob("*.csv")) if {"id", "type"} <= _columns(path)), None)
+    table = next(
+        (path for path in sorted(_existing(folder).glob("*.csv")) if {"id", "type"} <= table_columns(path)), None
+    )
     if table is not None:
         return _subjects_of_table(table, folder, name)
     pictures = [
@@ -117,7 +119,7 @@ def ham10000(folder: Path, name: str) -> Read:
     pictures: list[Picture] = []
     problems: list[Problem] = []
     absent = []
-    for line, row in _rows(table, ("lesion_id", "image_id", "dx"), problems):
+    for line, row in table_rows(table, ("lesion_id", "image_id", "dx"), problems):
         path = homes.pop(row["image_id"], None)
         if path is None:
             absent.append(line)
@@ -204,7 +206,7 @@ def _subjects_of_table(table: Path, folder: Path, name: str) -> Read:
     homes = {path.relative_to(folder).as_posix(): path for path in pictures_in(folder)}
     pictures: list[Picture] = []
     problems: list[Problem] = []
-    for line, row in _rows(table, ("id", "type"), problems):
+    for line, row in table_rows(table, ("id", "type"), problems):
         for view in VIEWS:
             told = row.get(view, "").replace("\\", "/").lstrip("/")
             if not told:
@@ -227,9 +229,9 @@ def _orphans(homes: Mapping[str, Path], table: Path) -> list[Problem]:
     return [Problem(min(homes.values()), reason)]
 
 
-def _rows(table: Path, needed: tuple[str, ...], problems: list[Problem]) -> Iterator[tuple[int, dict[str, str]]]:
+def table_rows(table: Path, needed: tuple[str, ...], problems: list[Problem]) -> Iterator[tuple[int, dict[str, str]]]:
     """Line and row of a CSV, commas or semicolons between, names of columns in small letters; short rows become problems."""
-    missing = set(needed) - _columns(table)
+    missing = set(needed) - table_columns(table)
     if missing:
         raise BadInput(f"{table}:1: expected the columns {', '.join(needed)}; {', '.join(sorted(missing))} is missing.")
     with table.open(newline="", encoding="utf-8-sig", errors="replace") as file:
@@ -243,7 +245,7 @@ def _rows(table: Path, needed: tuple[str, ...], problems: list[Problem]) -> Iter
                 problems.append(Problem(table, f"expected a value for each of {', '.join(needed)}", reader.line_num))
 
 
-def _columns(table: Path) -> set[str]:
+def table_columns(table: Path) -> set[str]:
     with table.open(newline="", encoding="utf-8-sig", errors="replace") as file:
         return {_column(text) for text in next(csv.reader(file, delimiter=_delimiter(table)), [])}
 
