@@ -60,12 +60,15 @@ def test_flags_say_which_and_not_what() -> None:
     assert (sampling.flags(other[None]) == flags[:1]).all()
 
 
-def test_dropout_withholds_one_and_all_at_their_rates() -> None:
+def test_values_are_hidden_one_by_one_and_all_together() -> None:
     said = np.repeat(SAID[:1], 20000, axis=0)
-    kept = sampling.known(sampling.dropout(np.random.default_rng(1), said, 0.3, 0.1))
+    hidden = sampling.hidden(np.random.default_rng(1), len(said), 0.3, 0.1)
+    kept = sampling.known(said * ~hidden)
     assert kept.mean(axis=0) == pytest.approx([0.63] * 4, abs=0.02)
     assert np.mean(~kept.any(axis=1)) == pytest.approx(0.1 + 0.9 * 0.3**4, abs=0.01)
-    assert (sampling.dropout(np.random.default_rng(1), said, 0.0, 0.0) == said).all()
+    whole = (said * ~hidden == sampling.keeping(said, kept)).all()  # a value is hidden in all its places or in none
+    assert whole
+    assert not sampling.hidden(np.random.default_rng(1), 50, 0.0, 0.0).any()
 
 
 @settings(max_examples=40, deadline=None)

@@ -34,7 +34,8 @@ PLACES: Mapping[str, slice] = {  # of each of `DEMOGRAPHICS` in the vector
     "ethnicity": slice(_FIRST_ETHNICITY, _FIRST_ETHNICITY + len(ETHNICITIES)),
     "fitzpatrick": slice(DEMOGRAPHICS_WIDTH - 2, DEMOGRAPHICS_WIDTH),
 }
-DROPPED_ONE, DROPPED_ALL = 0.2, 0.2  # chance that a said value, or all that is said, is withheld from a training view
+WIDTHS = [places.stop - places.start for places in PLACES.values()]
+HIDDEN_ONE, HIDDEN_ALL = 0.3, 0.2  # chance that a said value, or all that is said, is hidden from a training view
 MOST_REPEATS = 4.0  # how much oftener than its share a rare person's picture is drawn
 
 
@@ -45,8 +46,7 @@ def known(said: Said) -> Kept:
 
 def keeping(said: Said, kept: Kept) -> Said:
     """The vectors with only the `kept` values; the others as if they had never been said."""
-    widths = [places.stop - places.start for places in PLACES.values()]
-    return np.where(np.repeat(kept, widths, axis=1), said, np.float32(0))
+    return np.where(np.repeat(kept, WIDTHS, axis=1), said, np.float32(0))
 
 
 def flags(said: Said) -> Said:
@@ -69,11 +69,10 @@ def levels(said: Said) -> Levels:
     return np.where(known(said), np.stack(found, axis=1), UNKNOWN).astype(np.intp)
 
 
-def dropout(rng: np.random.Generator, said: Said, one: float = DROPPED_ONE, everything: float = DROPPED_ALL) -> Said:
-    """What a training view is told: every said value withheld with the chance `one`, all of them with `everything`."""
-    count = len(said)
-    kept = rng.random((count, len(PLACES))) >= one
-    return keeping(said, kept & (rng.random((count, 1)) >= everything))
+def hidden(rng: np.random.Generator, count: int, one: float = HIDDEN_ONE, everything: float = HIDDEN_ALL) -> Kept:
+    """(N, 12) bool: places to hide from a training view: each value with the chance `one`, all of them with `everything`."""
+    values = (rng.random((count, len(PLACES))) < one) | (rng.random((count, 1)) < everything)
+    return np.repeat(values, WIDTHS, axis=1)
 
 
 def balanced(rng: np.random.Generator, people: Levels, truth: Rows, most: float = MOST_REPEATS) -> Rows:

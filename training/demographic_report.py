@@ -1,0 +1,156 @@
+"""What demographics add -> sentences in plain words, tables in Markdown, and JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from analyzer.model_card import Metric
+from training import arms
+from training.arms import ALIKE, AS_SAID, FLAGS, IMAGE, KNOWN, NAIVE
+from training.data.pictures import DEMOGRAPHICS
+from training.demographic_gain import FIGURES, WHICH, Difference, Gain
+
+
+def sentences(gain: Gain, classes: Sequence[str]) -> list[str]:
+    """What was found, in plain words: for the report and the card."""
+    answer = [_missingness(gain, classes), *_parts(gain)]
+    lost = [name for name in DEMOGRAPHICS if gain.kept[name] == 0]
+    if lost:
+        answer.append(
+            f"Nothing can be learned of {_listed(lost)}: there is no value of it that pictures of every class say, so that all had to be "
+            "dropped. The network's weights for it are zero; saying it changes no answer."
+        )
+    answer.append(_verdict(gain.differences[ALIKE.key], gain))
+    return answer
+
+
+def _missingness(gain: Gain, classes: Sequence[str]) -> str:
+    found, chance = gain.telling[AS_SAID, WHICH], 1 / len(classes)
+    told = f"balanced accuracy {_figure(found.balanced)} where guessing gives {chance:.2f}"
+    if found.balanced.interval is None or found.balanced.interval[0] <= chance:
+        return f"Which values are known does not tell the class ({told})."
+    return (
+        f"Which values are known tells the class without any picture ({told}); {found.best_class} from all others with an AUROC of "
+        f"{_figure(found.auroc)}. That is a property of the sources, not of skin."
+    )
+
+
+def _parts(gain: Gain) -> list[str]:
+    all_of_it, flags, known = (gain.differences[arm.key].pooled for arm in (NAIVE, FLAGS, KNOWN))
+    first = f"Told as the sources say them, demographics change the balanced accuracy by {_signed(all_of_it)}"
+    if all_of_it.interval is not None and all_of_it.interval[0] > 0:
+        share = min(max(flags.value / all_of_it.value, 0.0), 1.0)
+        first += (
+            f"; which values are known does so by {_signed(flags)} without saying one of them: {share:.0%} of the apparent gain is "
+            "missingness"
+        )
+    else:
+        first += f", which values are known alone by {_signed(flags)}"
+    return [
+        f"{first}.",
+        f"With every value known equally often in all classes, {_signed(known)} remains; that may still be who is shown by which source.",
+    ]
+
+
+def _verdict(found: Difference, gain: Gain) -> str:
+    told = f"{_signed(found.pooled)} over all pictures, {_signed(found.across)} over the folds"
+    told += f", {_signed(found.inside)} within a source" if found.inside else ", not measurable within a source"
+    if not any(gain.kept.values()):
+        return (
+            "No gain of demographics counts: nothing is left to learn from once missingness and the sources' people are taken out. "
+            "Pictures of every class with known values are needed."
+        )
+    if found.counts:
+        return f"The gain of demographics counts: with the same people in every class it is still {told}."
+    return f"No gain of demographics counts: with the same people in every class it is {told}, and an interval holds 0 or less."
+
+
+def as_json(gain: Gain) -> dict[str, Any]:
+    """Everything in `Gain`, for JSON."""
+    return {
+        "known": gain.known,
+        "kept when said alike": gain.kept,
+        "told without a picture": [
+            {"way": way, "from": what, "balanced accuracy": _plain(one.balanced), "class told best": one.best_class}
+            | {"AUROC": _plain(one.auroc)}
+            for (way, what), one in gain.telling.items()
+        ],
+        "folds": [{"arm": arm, "told": way, **found} for (arm, way), found in gain.folds.items()],
+        "differences": {
+            arm: {
+                "balanced accuracy": _plain(one.pooled),
+                "within a source": None if one.inside is None else _plain(one.inside),
+                "folds": one.folds,
+                "over the folds": _plain(one.across),
+                "counts": one.counts,
+            }
+            for arm, one in gain.differences.items()
+        },
+    }
+
+
+def tables(gain: Gain) -> str:
+    """Markdown of all figures."""
+    names = {arm.key: arm.name for arm in arms.ARMS}
+    lines = ["### Of which pictures values are known", "", f"| class | {' | '.join(DEMOGRAPHICS)} |", _rule(5)]
+    lines += [
+        f"| {name} | {' | '.join(f'{shares[one]:.0%}' for one in DEMOGRAPHICS)} |"
+        for name, shares in gain.known.items()
+    ]
+    lines += [f"| *kept when said alike* | {' | '.join(f'{gain.kept[one]:.0%}' for one in DEMOGRAPHICS)} |", ""]
+    lines += [
+        "### What is told without any picture",
+        "",
+        "| told | from | balanced accuracy | class told best | its AUROC |",
+        _rule(5),
+    ]
+    lines += [
+        f"| {way} | {what} | {_figure(one.balanced)} | {one.best_class} | {_figure(one.auroc)} |"
+        for (way, what), one in gain.telling.items()
+    ]
+    lines += [
+        "",
+        "### Mean ± standard deviation over the folds",
+        "",
+        f"| network | told when asked | {' | '.join(FIGURES)} |",
+        _rule(6),
+    ]
+    lines += [
+        f"| {names[arm]} | {way} | "
+        + " | ".join("{:.3f} ± {:.3f}".format(*found[one]) if one in found else "–" for one in FIGURES)
+        + " |"
+        for (arm, way), found in gain.folds.items()
+        if arm != IMAGE.key or way == arms.NOTHING
+    ]
+    lines += ["", "### Difference from the image alone, balanced accuracy", "", _DIFFERENCES, _rule(5)]
+    lines += [
+        f"| {names[arm]} | {_signed(one.pooled)} | {_signed(one.across)} | "
+        f"{_signed(one.inside) if one.inside else '–'} | {'yes' if one.counts and arm == ALIKE.key else 'no'} |"
+        for arm, one in gain.differences.items()
+    ]
+    return "\n".join([*lines, "", *(f"- *{way}*: {meaning}" for way, meaning in arms.WAYS.items()), ""])
+
+
+_DIFFERENCES = "| network, told as in training | all pictures | over the folds | within a source | counts |"
+
+
+def _rule(columns: int) -> str:
+    return "|" + "---|" * columns
+
+
+def _plain(found: Metric) -> dict[str, Any]:
+    return {"value": found.value, "interval": found.interval, "count": found.count}
+
+
+def _figure(found: Metric) -> str:
+    return f"{found.value:.2f}" + (f" ({found.interval[0]:.2f}–{found.interval[1]:.2f})" if found.interval else "")
+
+
+def _signed(found: Metric) -> str:
+    interval = f" ({found.interval[0]:+.3f} to {found.interval[1]:+.3f})" if found.interval else ""
+    return f"{found.value:+.3f}{interval}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
