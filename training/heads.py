@@ -17,8 +17,8 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from analyzer import preprocessing
 from training import command
+from training.data import sampling
 
 MEMBERS: Mapping[str, slice] = {"EfficientNetB0": slice(0, 1280), "ResNet50": slice(1280, 3328)}
 PLATEAU_PATIENCE, PLATEAU_FACTOR, PLATEAU_LEAST = 5, 0.5, 1e-4  # as keras.callbacks.ReduceLROnPlateau counts
@@ -41,6 +41,7 @@ class Recipe:
         patience: epochs without a better validation loss after which the training ends.
         class_weights: every class counts alike, in training and on validation.
         demographics_dropout: chance that one thing said (age, gender, ethnicity, Fitzpatrick type) is hidden, each by itself.
+        demographics_silence: chance that all of it is hidden.
     """
 
     units: tuple[int, ...] = (512, 256, 128)
@@ -52,7 +53,8 @@ class Recipe:
     patience: int = 10
     label_smoothing: float = 0.0
     class_weights: bool = True
-    demographics_dropout: float = 0.3
+    demographics_dropout: float = sampling.HIDDEN_ONE
+    demographics_silence: float = sampling.HIDDEN_ALL
     seed: int = command.SEED
 
 
@@ -84,7 +86,7 @@ def fit(
         features: (N, V, D) of N pictures in V views, the first of them the picture itself; or (N, D).
         truth: (N,) index of the class.
         validation_features: (M, V, D), of which the first view is used; or (M, D).
-        demographics: (N, 12) float32 by `preprocessing.demographics_vector`, as a second input.
+        demographics: (N, 12) float32 by `analyzer.preprocessing.demographics_vector`, as a second input.
         sample_weights: (N,) in place of the recipe's class weights.
         work: folder for the state of this one training.
         callbacks: further ones, such as TensorBoard.
@@ -114,7 +116,11 @@ def fit(
             counted = balanced_weights(validation_truth, len(classes))
         model.fit(
             batches,
-            validation_data=(known, keras.utils.to_categorical(validation_truth, len(classes)), counted),
+            validation_data=(
+                known if len(known) > 1 else known[0],
+                keras.utils.to_categorical(validation_truth, len(classes)),
+                counted,
+            ),
             validation_batch_size=512,
             epochs=recipe.epochs,
             callbacks=[best, backup(work / BACKUP), *_plateau(recipe, best), *callbacks],
@@ -222,16 +228,10 @@ class Batches(keras.utils.PyDataset):
             self._answer = (
                 rng.permutation(count),
                 rng.integers(0, views, count),
-                hidden_places(rng, count, self.recipe.demographics_dropout),
+                sampling.hidden(rng, count, self.recipe.demographics_dropout, self.recipe.demographics_silence),
             )
             self._drawn = self.epoch
         return self._answer
-
-
-def hidden_places(rng: np.random.Generator, count: int, chance: float) -> NDArray[np.bool_]:
-    """(N, 12) places of `preprocessing.demographics_vector` to hide: all places of one thing said go together."""
-    widths = [2, len(preprocessing.GENDERS), len(preprocessing.ETHNICITIES), 2]
-    return np.repeat(rng.random((count, len(widths))) < chance, widths, axis=1)
 
 
 def usual_range(features: NDArray[np.floating]) -> tuple[Floats, Floats]:
