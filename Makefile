@@ -5,7 +5,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup serve test check format coverage bench train-env model lock clean suitable-python
+.PHONY: help setup serve test test-training check format coverage bench train-env model lock clean suitable-python
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -18,7 +18,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 BENCHMARKS = $(sort $(basename $(notdir $(shell grep -l '__name__ == "__main__"' benchmarks/*.py))))
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(VENV)/dev.stamp ## Make .venv with everything for tests, checks and benchmarks
 
@@ -30,6 +30,9 @@ serve: $(VENV)/serve.stamp ## Run the service on PORT (default 8000), as in prod
 
 test: $(VENV)/dev.stamp ## Run the whole test suite (ARGS="-k name" to choose)
 	$(BIN)/python -m pytest $(ARGS)
+
+test-training: $(TRAINING)/$(PROCESSOR).stamp ## Run the tests of training with TensorFlow, which make test skips
+	$(TRAINING)/bin/python -m pytest tests/training $(ARGS)
 
 check: $(VENV)/dev.stamp ## Check format, lint and types, then run the tests
 	$(BIN)/ruff format --check .
@@ -52,8 +55,8 @@ train-env: $(TRAINING)/$(PROCESSOR).stamp ## Make .venv-training with everything
 model: $(TRAINING)/$(PROCESSOR).stamp ## Train the ensemble and write models/hare_run_v6_facial (ARGS="--weights none")
 	$(TRAINING)/bin/python -m training.train_hare_run $(ARGS)
 
-lock: | suitable-python ## Write the locks anew from the requirements
-	for name in requirements requirements-dev training/requirements; do \
+lock: | suitable-python ## Write the locks anew from the requirements (LOCKS=training/requirements: one of them)
+	for name in $(or $(LOCKS),requirements requirements-dev training/requirements); do \
 		$(PYTHON) -m venv --clear $(VENV)-lock; \
 		grep -v '^-[cr]' $$name.txt > $(VENV)-lock/wanted.txt; \
 		if [[ $$name != requirements ]]; then cat requirements.lock >> $(VENV)-lock/wanted.txt; fi; \
