@@ -132,11 +132,11 @@ def fit(
     return Fitted(_unscaled(model, scaling), best.history)
 
 
-def prepare(work: Path, fingerprint: str) -> None:
-    """Empty the folder of a training unless it belongs to the very same one."""
+def prepare(work: Path, fingerprint: str, results: Sequence[Path] = ()) -> None:
+    """Take away what an earlier training left in its folder, and its results, unless it is the very same one."""
     kept = work / "fingerprint"
     if not kept.is_file() or kept.read_text() != fingerprint:
-        for path in (work / FINISHED, work / HISTORY, work / BEST):
+        for path in (work / FINISHED, work / HISTORY, work / BEST, *results):
             path.unlink(missing_ok=True)
         shutil.rmtree(work / BACKUP, ignore_errors=True)
         with command.whole(kept) as path:

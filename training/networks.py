@@ -5,24 +5,38 @@ Layers only - no raw operations, no Lambda - so that `.keras` and `.h5` both rel
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from pathlib import Path
 
 import keras
 import numpy as np
 from keras import layers
+from numpy.typing import NDArray
 
 from analyzer.preprocessing import SIDE_PX
 
 NAME = "hare_run_v6_facial"
 BACKBONES = ("efficientnet", "resnet")  # in the order of their features
-HEAD = ((512, 0.5), (256, 0.5), (128, 0.3))  # units of each dense layer and the dropout after it
+HEAD = (512, 256, 128)  # units of each dense layer
+DROPOUT = (0.5, 0.5, 0.3)  # after each of them; further layers have none
+TOP_BLOCKS = {
+    "efficientnet": ("block7", "top_"),
+    "resnet": ("conv5_block3_",),
+}  # beginnings of the names of their layers
 # pixels of ImageNet: in 0..1 for EfficientNetB0's own normalisation; 0..255, blue first, for ResNet50
 UNIT_MEAN, UNIT_VARIANCE = (0.485, 0.456, 0.406), (0.229**2, 0.224**2, 0.225**2)
 BGR_MEAN = (103.939, 116.779, 123.68)
 
 
-def hare_run(classes: int, *, weights: str | None = None, side_px: int = SIDE_PX, demographics: int = 0) -> keras.Model:
+def hare_run(
+    classes: int,
+    *,
+    weights: str | None = None,
+    side_px: int = SIDE_PX,
+    demographics: int = 0,
+    units: Sequence[int] = HEAD,
+) -> keras.Model:
     """EfficientNetB0 and ResNet50 on one picture, 3328 features, dense head, softmax.
 
     Args:
@@ -30,6 +44,7 @@ def hare_run(classes: int, *, weights: str | None = None, side_px: int = SIDE_PX
         weights: of both backbones: ``"imagenet"`` by Keras' own loader (needs internet) or None for random ones.
         side_px: side of the square input, 32 px or more.
         demographics: width of the second input; 0 = none.
+        units: of each dense layer of the head.
 
     Returns:
         Flat functional graph. Input `image` float32 (N, side, side, 3), RGB 0..255, and where wanted `demographics`
@@ -38,17 +53,17 @@ def hare_run(classes: int, *, weights: str | None = None, side_px: int = SIDE_PX
     picture = keras.Input((side_px, side_px, 3), name="image")
     features = layers.Concatenate(name="features")([_features(name, picture, weights) for name in BACKBONES])
     if not demographics:
-        return keras.Model(picture, dense_head(features, classes), name=NAME)
+        return keras.Model(picture, dense_head(features, classes, units), name=NAME)
     said = keras.Input((demographics,), name="demographics")
     known = layers.Concatenate(name="features_and_demographics")([features, said])
-    return keras.Model([picture, said], dense_head(known, classes), name=NAME)
+    return keras.Model([picture, said], dense_head(known, classes, units), name=NAME)
 
 
-def dense_head(features: keras.KerasTensor, classes: int) -> keras.KerasTensor:
+def dense_head(features: keras.KerasTensor, classes: int, units: Sequence[int] = HEAD) -> keras.KerasTensor:
     """Probabilities from features: dense layers with dropout, logits, softmax."""
     x = features
-    for index, (units, dropout) in enumerate(HEAD):
-        x = layers.Dense(units, activation="relu", name=f"head_{index}")(x)
+    for index, (width, dropout) in enumerate(zip_longest(units, DROPOUT[: len(units)], fillvalue=0.0)):
+        x = layers.Dense(width, activation="relu", name=f"head_{index}")(x)
         x = layers.Dropout(dropout, name=f"head_{index}_dropout")(x)
     return layers.Softmax(name="probabilities")(layers.Dense(classes, name="logits")(x))
 
@@ -63,6 +78,43 @@ def take_weights(network: keras.Model, files: Mapping[str, Path]) -> None:
     """Give a `hare_run` the weights of backbones that were trained alone (backbone's name → file by `save_weights`)."""
     for name, path in files.items():
         keras.Model(network.inputs[0], network.get_layer(f"{name}_features").output).load_weights(path)
+
+
+def take_head(network: keras.Model, chain: Sequence[tuple[NDArray[np.float32], NDArray[np.float32]]]) -> None:
+    """Give a `hare_run` the (kernel, bias) of each dense layer of its head, the logits last."""
+    names = [*(f"head_{place}" for place in range(len(chain) - 1)), "logits"]
+    for name, layer in zip(names, chain, strict=True):
+        network.get_layer(name).set_weights(layer)
+
+
+def head_of(network: keras.Model) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+    """(kernel, bias) of each dense layer of a `hare_run`'s head, the logits last."""
+    dense = [layer for layer in network.layers if isinstance(layer, layers.Dense)]
+    return [(kernel, bias) for kernel, bias in (layer.get_weights() for layer in dense)]
+
+
+def take_backbones(network: keras.Model, other: keras.Model) -> None:
+    """Give a `hare_run` the backbones of another one, whatever classes and head that has.
+
+    Raises:
+        ValueError: the other network has no such backbones.
+    """
+    for name in BACKBONES:
+        given, taken = (
+            keras.Model(one.inputs[0], one.get_layer(f"{name}_features").output) for one in (other, network)
+        )
+        taken.set_weights(given.get_weights())
+
+
+def unfreeze_top(network: keras.Model) -> list[str]:
+    """Let a `hare_run` learn in its head and in the top blocks of its backbones; names of the layers that do.
+
+    Batch normalisations stay frozen and go on with the means and variances that they have.
+    """
+    beginnings = (*(start for starts in TOP_BLOCKS.values() for start in starts), "head_", "logits")
+    for layer in network.layers:
+        layer.trainable = layer.name.startswith(beginnings) and not isinstance(layer, layers.BatchNormalization)
+    return [layer.name for layer in network.layers if layer.trainable and layer.weights]
 
 
 def _features(name: str, picture: keras.KerasTensor, weights: str | None) -> keras.KerasTensor:
