@@ -7,6 +7,7 @@ read raises `BadInput`. Labels are the source's own words; `training.data.mixtur
 from __future__ import annotations
 
 import csv
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from itertools import groupby
@@ -144,8 +145,11 @@ READERS: Mapping[str, Reader] = {
 
 def pictures_in(folder: Path) -> list[Path]:
     """Pictures in a folder and below it, without hidden ones and those of ``__MACOSX``."""
-    found = (path for path in folder.rglob("*") if path.suffix.lower() in ENDINGS and path.is_file())
-    return sorted(path for path in found if not any(_hidden(part) for part in path.relative_to(folder).parts))
+    found: list[Path] = []
+    for home, inner, names in os.walk(folder):
+        inner[:] = [name for name in inner if not _hidden(name)]
+        found += [Path(home, name) for name in names if name.lower().endswith(ENDINGS) and not _hidden(name)]
+    return sorted(found, key=os.fspath)
 
 
 def class_folders(folder: Path) -> dict[str, list[Path]]:
