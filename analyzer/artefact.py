@@ -30,7 +30,7 @@ from analyzer.wording import SEE_A_PROFESSIONAL
 
 NETWORK, INT8 = "network", "network_int8"  # .xml and .bin
 HEAD, DISTRIBUTION, GOLDEN = "head.npz", "distribution.npz", "golden.npz"
-MAPS = ("efficientnet_maps", "resnet_maps")  # in the order of the features
+MAPS = ("efficientnet_maps", "resnet_maps")  # in the order of the features; a network of one backbone has its own alone
 FEATURES = "features"
 PRECISIONS = ("int8", "bf16", "f32")  # fastest first
 EARNED = "source-matched balanced accuracy"  # what decides whether a model speaks
@@ -80,7 +80,7 @@ class Artefact:
         known = np.concatenate([features, said])
         shares = probabilities(self.head.logits(known), self.temperature)
         names = [entry.name for entry in self.card.classes]
-        maps = [answers[name][0] for name in MAPS]
+        maps = [answers[name][0] for name in MAPS if name in answers]
         silence = silence_reason(self.card)
         return Prediction(
             version=self.card.version,
@@ -279,7 +279,12 @@ def _compiled(read: Callable[[str], bytes], form: str, precision: str, threads: 
 def _check_shape(network: Network, card: ModelCard) -> None:
     """The network takes one picture, and gives features and maps."""
     shape = next(iter(network.inputs.values()))[0]
-    if len(network.inputs) != 1 or len(shape) != 4 or not {FEATURES, *MAPS} <= set(network.outputs):
+    if (
+        len(network.inputs) != 1
+        or len(shape) != 4
+        or FEATURES not in network.outputs
+        or not {*MAPS} & {*network.outputs}
+    ):
         raise BadModel(f"The network of {card.name} does not take a picture and give {FEATURES} and maps.", HINT)
 
 

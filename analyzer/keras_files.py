@@ -36,7 +36,7 @@ class KerasForm:
 
     Attributes:
         xml, weights: OpenVINO's two files, f32. Input `image` uint8 (1, S, S, 3) RGB; outputs float32 `features` (1, 3328),
-            `efficientnet_maps` (1, H, W, 1280), `resnet_maps` (1, H, W, 2048).
+            `efficientnet_maps` (1, H, W, 1280), `resnet_maps` (1, H, W, 2048); of one backbone alone where there is no other.
         head: (kernel (in, out), bias (out,)) float32 of each dense layer; ReLU between, the last one gives the logits. The
             rows of the first kernel: features as above, then demographics.
         demographics: width of the second input; 0 = none.

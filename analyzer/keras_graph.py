@@ -1,7 +1,8 @@
 """A Keras network -> OpenVINO's graph of its backbones and the numbers of its dense head. Knows layers, not backends.
 
 Keras' own export follows its layout of pictures, which costs time (decision 0008); here every map is (1, C, H, W) from the start.
-The structure is recognised, not the names: two backbones, global averages of 1280 and 2048 numbers, dense layers, softmax.
+The structure is recognised, not the names: backbones with global averages of 1280 or 2048 numbers, two or one of them, dense
+layers, softmax.
 """
 
 from __future__ import annotations
@@ -41,13 +42,15 @@ def convert(network: Any) -> Taken:
     head, joined = _head(network.outputs[0], producers)
     sources = _sources(joined, producers)
     said = [tensor for tensor in sources if _is_input(tensor, producers)]
-    averages = {WIDTHS.get(tensor.shape[-1], ""): tensor for tensor in sources if not _is_input(tensor, producers)}
-    if averages.keys() != set(WIDTHS.values()) or len(sources) != len(WIDTHS) + len(said) or len(said) > 1:
+    found = {WIDTHS.get(tensor.shape[-1], ""): tensor for tensor in sources if not _is_input(tensor, producers)}
+    averages = {name: found[name] for name in WIDTHS.values() if name in found}
+    if not averages or len(sources) != len(averages) + len(said) or len(said) > 1:
         refuse(
-            "The dense head must stand on 1280 and 2048 averages of two backbones, and on one further input at most."
+            "The dense head must stand on 1280 and 2048 averages of two backbones, or of one of them, and on one further input "
+            "at most."
         )
     kernel, bias = head[0]
-    first = _reordered(kernel, sources, [*(averages[name] for name in WIDTHS.values()), *said])
+    first = _reordered(kernel, sources, [*averages.values(), *said])
     maps = {name: _below(producers[id(tensor)])[0] for name, tensor in averages.items()}
     return Taken(_graph(network, averages, maps), ((first, bias), *head[1:]), said[0].shape[-1] if said else 0)
 
@@ -90,7 +93,7 @@ def _reordered(kernel: Numbers, sources: list[Any], order: list[Any]) -> Numbers
 
 
 def _graph(network: Any, averages: Mapping[str, Any], maps: Mapping[str, Any]) -> Any:
-    """openvino.Model: `image` uint8 (1, S, S, 3) → `features`, `efficientnet_maps`, `resnet_maps`."""
+    """openvino.Model: `image` uint8 (1, S, S, 3) → `features`, and `efficientnet_maps`, `resnet_maps` of the backbones it has."""
     picture = _picture(network.inputs)
     image = ops().parameter([1, *picture.shape[1:]], np.uint8, name="image")
     image.output(0).set_names({"image"})
@@ -99,11 +102,11 @@ def _graph(network: Any, averages: Mapping[str, Any], maps: Mapping[str, Any]) -
         below = _below(layer)
         if kind(layer) in EMITTED and all(id(tensor) in nodes for tensor in below):
             nodes[id(layer.output)] = EMITTED[kind(layer)](layer, [nodes[id(tensor)] for tensor in below])
-    wanted = [averages[name] for name in WIDTHS.values()]
+    wanted = list(averages.values())
     if not all(id(tensor) in nodes for tensor in wanted):
         refuse("The backbones hold a layer that EfficientNet and ResNet do not have.")
     answers = {"features": ops().concat([nodes[id(tensor)] for tensor in wanted], 1)}
-    for name in WIDTHS.values():
+    for name in averages:
         answers[f"{name}_maps"] = ops().transpose(nodes[id(maps[name])], np.array([0, 2, 3, 1]))
     for name, node in answers.items():
         node.output(0).set_names({name})

@@ -361,7 +361,6 @@ def join(*features: Any) -> Any:
         (lambda first, second: dense(join(first, second), "sigmoid"), "must end in softmax"),
         (lambda first, second: dense(layers.Dense(5, activation="tanh")(join(first, second))), "ReLU between"),
         (lambda first, second: join(first, second), "must end in dense"),
-        (lambda first, second: dense(first), "two backbones"),
         (lambda first, second: dense(join(first, first)), "two backbones"),
         (lambda first, second: dense(join(first, layers.Dense(2048)(second))), "global averages"),
     ],
@@ -370,12 +369,33 @@ def test_other_heads(build: Callable[[Any, Any], Any], words: str) -> None:
     assert words in not_taken(with_head(build))
 
 
+@pytest.mark.parametrize(("backbone", "width"), [(squeezing, 1280), (pooling, 2048)])
+def test_one_backbone_alone_answers_as_keras_does(backbone: Callable[[Any], Any], width: int, tmp_path: Path) -> None:
+    image = keras.Input((SIDE_PX, SIDE_PX, 3))
+    network = stir(keras.Model(image, dense(layers.GlobalAveragePooling2D()(backbone(image)))))
+    form = keras_files.read(saved(network, tmp_path / "network.keras"), ".keras")
+    got = runtime.load(form.xml, form.weights, threads=2)(pictures()[:1])
+    assert {name: array.shape[-1] for name, array in got.items()} == {
+        "features": width,
+        "efficientnet_maps" if width == 1280 else "resnet_maps": width,
+    }
+    wanted = network.predict(pictures().astype(np.float32), verbose=0)
+    assert np.ptp(wanted) > 0.05
+    np.testing.assert_allclose([softmax(logits(form, picture)) for picture in pictures()], wanted, atol=1e-5)
+
+
 def test_numbers_that_are_none() -> None:
     for kind in (layers.Dense, layers.Conv2D, layers.BatchNormalization):
         network = small()
         found = next(entry for entry in network.layers if isinstance(entry, kind))
         found.set_weights([np.full(weight.shape, np.nan) for weight in found.get_weights()])
         assert "not finite" in not_taken(network)
+
+
+def test_a_backbone_of_another_width() -> None:
+    image = keras.Input((SIDE_PX, SIDE_PX, 3))
+    network = keras.Model(image, dense(layers.GlobalAveragePooling2D()(layers.Conv2D(9, 3)(image))))
+    assert "1280 and 2048" in not_taken(network)
 
 
 def test_settings_that_no_backbone_has() -> None:
