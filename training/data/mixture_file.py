@@ -118,10 +118,11 @@ def _mixture(top: Node, path: Path) -> MixtureFile:
     if entries["sources"].id != "sequence" or not entries["sources"].value:
         raise _Wrong(entries["sources"], "sources must be a list of at least one source")
     sources = tuple(_source(node, path, classes) for node in entries["sources"].value)
-    names = [source.name for source in sources]
+    names: set[str] = set()
     for node, source in zip(entries["sources"].value, sources, strict=True):
-        if names.count(source.name) > 1:
+        if source.name in names:
             raise _Wrong(node, f"two sources are named {source.name}; give each its own name")
+        names.add(source.name)
     root = path.parent / _text(entries["root"]) if "root" in entries else None
     return MixtureFile(sources, classes, root)
 

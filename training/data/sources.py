@@ -176,7 +176,8 @@ def lesions(path: Path) -> tuple[tuple[tuple[float, float, float, float], ...], 
     try:
         root = ElementTree.fromstring(text)
     except ElementTree.ParseError as error:
-        return (), [Problem(path, f"no well-formed XML ({error.msg}); its lesions are left out", error.position[0])]
+        why = str(error).partition(":")[0]
+        return (), [Problem(path, f"no well-formed XML ({why}); its lesions are left out", error.position[0])]
     lines = [text.count("\n", 0, found.start()) + 1 for found in re.finditer(r"<bndbox[\s>]", text)]
     boxes, problems = [], []
     for line, box in zip(lines, root.iter("bndbox"), strict=False):
