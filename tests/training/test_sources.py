@@ -249,6 +249,13 @@ def test_a_table_without_its_columns_is_no_table(tmp_path: Path) -> None:
         sources.ham10000(tmp_path, "ham")
 
 
+def test_what_is_no_csv_is_told_with_its_line(tmp_path: Path) -> None:
+    touched(tmp_path, "ISIC_1.jpg")
+    (tmp_path / "HAM10000_metadata.csv").write_text(HAM + "HAM_1,ISIC_1,nv,,,,\n" + "x" * 200_000 + "\n")
+    with pytest.raises(BadInput, match=r"HAM10000_metadata\.csv:3: is no CSV"):
+        sources.ham10000(tmp_path, "ham")
+
+
 @pytest.mark.parametrize("kind", sorted(sources.READERS))
 def test_folders_that_hold_nothing_end_in_a_sentence(tmp_path: Path, kind: str) -> None:
     (tmp_path / "HAM10000_metadata.csv").write_text(HAM)

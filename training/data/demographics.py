@@ -24,7 +24,7 @@ from analyzer.preprocessing import demographics_vector
 from analyzer.values import Demographics
 from training.command import BadInput
 from training.data.pictures import DEMOGRAPHICS, FITZPATRICK, GENDERS, Picture, Problem
-from training.data.sources import table_columns, table_rows
+from training.data.tables import columns_of, rows_of
 
 OLDEST = 120.0  # years
 UNKNOWN = "not known"
@@ -46,14 +46,14 @@ def described(pictures: Sequence[Picture], table: Path) -> tuple[list[Picture], 
         raise BadInput(
             f"{table}: there is no such file; it is to say age, gender, ethnicity and fitzpatrick of pictures."
         )
-    if strange := table_columns(table) - {"path", *DEMOGRAPHICS}:
+    if strange := columns_of(table) - {"path", *DEMOGRAPHICS}:
         known = ", ".join(("path", *DEMOGRAPHICS))
         raise BadInput(
             f"{table}:1: unknown column {', '.join(sorted(strange))}; known are {known}: rename or remove it."
         )
     rows = {picture.path.resolve(): row for row, picture in enumerate(pictures)}
     answer, problems = list(pictures), []
-    for line, cells in table_rows(table, ("path",), problems):
+    for line, cells in rows_of(table, ("path",), problems):
         row = rows.get((table.parent / cells["path"]).resolve())
         if row is None:
             problems.append(Problem(table, f"{cells['path']}: there is no such picture in this source", line))

@@ -6,10 +6,9 @@ read raises `BadInput`. Labels are the source's own words; `training.data.mixtur
 
 from __future__ import annotations
 
-import csv
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from xml.etree import ElementTree
 from training.command import BadInput
 from training.data.pictures import Picture, Problem
 from training.data.splits import group_of
+from training.data.tables import columns_of, rows_of
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 PART_FOLDERS = frozenset(
@@ -64,9 +64,7 @@ def skin_defects(folder: Path, name: str) -> Read:
     Labels come from a CSV with the columns id, front, left_side, right_side and type, where there is one, as in the Kaggle
     release (paths below its folder or below ``files/``), else from the folders ``<type>/<subject>/<view>.jpg``.
     """
-    table = next(
-        (path for path in sorted(_existing(folder).glob("*.csv")) if {"id", "type"} <= table_columns(path)), None
-    )
+    table = next((path for path in sorted(_existing(folder).glob("*.csv")) if {"id", "type"} <= columns_of(path)), None)
     if table is not None:
         return _subjects_of_table(table, folder, name)
     pictures = [
@@ -120,7 +118,7 @@ def ham10000(folder: Path, name: str) -> Read:
     pictures: list[Picture] = []
     problems: list[Problem] = []
     absent = []
-    for line, row in table_rows(table, ("lesion_id", "image_id", "dx"), problems):
+    for line, row in rows_of(table, ("lesion_id", "image_id", "dx"), problems):
         path = homes.pop(row["image_id"], None)
         if path is None:
             absent.append(line)
@@ -211,7 +209,7 @@ def _subjects_of_table(table: Path, folder: Path, name: str) -> Read:
     homes = {path.relative_to(folder).as_posix(): path for path in pictures_in(folder)}
     pictures: list[Picture] = []
     problems: list[Problem] = []
-    for line, row in table_rows(table, ("id", "type"), problems):
+    for line, row in rows_of(table, ("id", "type"), problems):
         for view in VIEWS:
             told = row.get(view, "").replace("\\", "/").lstrip("/")
             if not told:
@@ -232,37 +230,6 @@ def _orphans(homes: Mapping[str, Path], table: Path) -> list[Problem]:
         return []
     reason = f"{table.name} names neither this picture nor {len(homes) - 1} others beside it; left out"
     return [Problem(min(homes.values()), reason)]
-
-
-def table_rows(table: Path, needed: tuple[str, ...], problems: list[Problem]) -> Iterator[tuple[int, dict[str, str]]]:
-    """Line and row of a CSV, commas or semicolons between, names of columns in small letters; short rows become problems."""
-    missing = set(needed) - table_columns(table)
-    if missing:
-        raise BadInput(f"{table}:1: expected the columns {', '.join(needed)}; {', '.join(sorted(missing))} is missing.")
-    with table.open(newline="", encoding="utf-8-sig", errors="replace") as file:
-        reader = csv.reader(file, delimiter=_delimiter(table))
-        names = [_column(text) for text in next(reader)]
-        for values in reader:
-            row = dict(zip(names, (text.strip() for text in values), strict=False))
-            if all(row.get(key) for key in needed):
-                yield reader.line_num, row
-            elif any(values):
-                problems.append(Problem(table, f"expected a value for each of {', '.join(needed)}", reader.line_num))
-
-
-def table_columns(table: Path) -> set[str]:
-    with table.open(newline="", encoding="utf-8-sig", errors="replace") as file:
-        return {_column(text) for text in next(csv.reader(file, delimiter=_delimiter(table)), [])}
-
-
-def _column(text: str) -> str:
-    return text.strip().lower().replace(" ", "_")
-
-
-def _delimiter(table: Path) -> str:
-    with table.open(encoding="utf-8-sig", errors="replace") as file:
-        first = file.readline()
-    return ";" if first.count(";") > first.count(",") else ","
 
 
 def _folders_in(folder: Path) -> list[Path]:
