@@ -1,0 +1,112 @@
+"""Scripts end in one sentence, and files appear as a whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import sqlite3
+import sys
+from pathlib import Path
+
+import pytest
+
+from analyzer.errors import BadModel
+from training import command
+
+
+def ended(error: BaseException) -> SystemExit:
+    def main() -> None:
+        raise error
+
+    with pytest.raises(SystemExit) as caught:
+        command.run(main)
+    return caught.value
+
+
+def test_bad_input_is_told_as_it_is() -> None:
+    assert (
+        ended(command.BadInput("a.yaml:3: expected a list; write one.")).code == "a.yaml:3: expected a list; write one."
+    )
+
+
+def test_ctrl_c_says_how_to_go_on(capsys: pytest.CaptureFixture[str]) -> None:
+    assert ended(KeyboardInterrupt()).code == 130
+    assert capsys.readouterr().err.strip() == "interrupted; run the same command again to go on"
+
+
+def wrapped() -> Exception:
+    try:
+        try:
+            raise OSError(errno.ENOSPC, "No space left on device", "runs/a.npz")
+        except OSError as error:
+            raise RuntimeError("writing failed") from error
+    except RuntimeError as error:
+        return error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device", "runs/a.npz"),
+        OSError("Can't write data (file write failed: errno = 28, error message = 'No space left on device')"),
+        sqlite3.OperationalError("database or disk is full"),
+        wrapped(),
+    ],
+    ids=["system", "HDF5", "SQLite", "wrapped"],
+)
+def test_a_full_disk_is_told_however_a_library_says_it(error: Exception) -> None:
+    assert "no space is left on the disk" in str(ended(error).code)
+
+
+def test_a_really_full_device_is_told() -> None:
+    full = Path("/dev/full")
+    if not full.exists():
+        pytest.skip("this system has no /dev/full")
+
+    def main() -> None:
+        with full.open("wb", buffering=0) as file:
+            file.write(b"anything")
+
+    with pytest.raises(SystemExit) as caught:
+        command.run(main)
+    assert str(caught.value.code).startswith("no space is left on the disk")
+
+
+def test_a_missing_file_and_a_model_that_is_refused_are_told() -> None:
+    missing = str(ended(FileNotFoundError(errno.ENOENT, "No such file or directory", "faces/none.yaml")).code)
+    assert missing.startswith("faces/none.yaml: no such file or directory")
+    assert ended(BadModel("The file is damaged.", "Save it anew.")).code == "The file is damaged. Save it anew."
+
+
+def test_faults_of_the_program_keep_their_traceback() -> None:
+    def main() -> None:
+        raise ValueError("shapes differ")
+
+    with pytest.raises(ValueError, match="shapes differ"):
+        command.run(main)
+
+
+def test_a_file_appears_as_a_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "best.weights.h5"
+    with command.whole(path) as unfinished:
+        unfinished.write_text("first")
+        assert unfinished.name == "best.part.weights.h5"
+        assert not path.exists()
+    with pytest.raises(ZeroDivisionError), command.whole(path) as unfinished:
+        unfinished.write_text(f"half {1 / 0}" if unfinished.write_text("half") else "")
+    assert path.read_text() == "first"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_common_options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["script", "faces", "--out", str(tmp_path), "--limit", "3"])
+    options = command.options("what it does").parse_args()
+    assert (options.data, options.out, options.limit, options.seed) == (Path("faces"), tmp_path, 3, command.SEED)
+    monkeypatch.setattr(sys, "argv", ["script", "faces", "--out", str(tmp_path), "--limit", "0"])
+    with pytest.raises(SystemExit):
+        command.options(None).parse_args()
+    assert "0 must be 1 or more" in capsys.readouterr().err
+
+
+def test_progress_hands_everything_on_and_tells_the_end(capsys: pytest.CaptureFixture[str]) -> None:
+    assert list(command.progress(iter("abc"), 3, "letters")) == ["a", "b", "c"]
+    assert capsys.readouterr().err.splitlines()[-1:] in ([], ["letters: 3 of 3"])
