@@ -35,7 +35,7 @@ class Group:
         name: of the group, such as ``"III (estimated)"``.
         count: of its pictures.
         healthy: how many of them are healthy.
-        figures: by name; empty for a group under `TOO_FEW`.
+        figures: by name; those of fewer than `TOO_FEW` pictures are left out, all of them where the group is that small.
     """
 
     attribute: str
@@ -113,7 +113,7 @@ def _frame(answers: Answers, names: np.ndarray, rows: np.ndarray) -> dict[str, d
 
 
 def _figures(inside: Answers, values: Mapping[str, float]) -> dict[str, Metric]:
-    """The values that Fairlearn gives with the intervals of whole groups of pictures."""
+    """The values that Fairlearn gives, with the intervals of whole groups of pictures; those of too few are left out."""
     healthy, called = _healthy(inside), inside.answered == _index(inside)
     drawn = {name: scores.values_of_all(inside)[name] for name in (ACCURACY, BALANCED)}
     found = {name: bootstrap.metric(one, len(inside.truth)) for name, one in drawn.items()}
@@ -121,7 +121,7 @@ def _figures(inside: Answers, values: Mapping[str, float]) -> dict[str, Metric]:
     return {
         name: Metric(round(float(value), bootstrap.DIGITS), found[name].interval, found[name].count)
         for name, value in values.items()
-        if np.isfinite(value)
+        if np.isfinite(value) and found[name].count >= TOO_FEW
     }
 
 

@@ -11,6 +11,7 @@ from training.fairness import HEALTHY
 from training.scores import ACCURACY, FALSE_POSITIVES, PRECISION, RECALL
 
 MET, NOT_SHOWN, NOT_MET, NOT_MEASURED = "met", "not shown", "not met", "not measured"
+VERDICTS = (MET, NOT_SHOWN, NOT_MET, NOT_MEASURED)
 LEAST_ACCURACY, LEAST_RECALL, LEAST_PRECISION, LEAST_HEALTHY = 0.85, 0.80, 0.90, 0.95
 BELOW_FALSE_POSITIVES = 0.15
 PRECISE = ("acne", "basal_cell_carcinoma")  # classes whose answers must be right
