@@ -52,7 +52,9 @@ def explained(error: BaseException) -> str | None:
         return f"no space is left on the disk{where}; make room and run the same command again: what is done is kept"
     if isinstance(error, BadInput):
         return str(error)
-    if isinstance(error, FileNotFoundError | NotADirectoryError | IsADirectoryError | PermissionError):
+    if isinstance(
+        error, FileNotFoundError | FileExistsError | NotADirectoryError | IsADirectoryError | PermissionError
+    ):
         place = error.filename or error
         return f"{place}: {(error.strerror or 'cannot be read').lower()}; check the path and who may read and write it"
     if type(error).__module__ == "analyzer.errors":
