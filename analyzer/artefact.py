@@ -182,9 +182,10 @@ def silence_reason(card: ModelCard) -> str | None:
         return "It was not measured how much better this model is than picture statistics alone."
     if earned.interval[0] > baseline.interval[1]:
         return None
+    worse = earned.interval[1] < baseline.interval[0]
     return (
-        f"On pictures of the same sources this model ({_interval(earned)}) is not clearly better than picture statistics "
-        f"alone ({_interval(baseline)})."
+        f"On pictures of the same sources this model ({_interval(earned)}) is {'worse' if worse else 'not clearly better'} than "
+        f"picture statistics alone ({_interval(baseline)})."
     )
 
 

@@ -198,6 +198,10 @@ class Ensemble:
         loaded = self._loaded
         if loaded is not None and loaded.candidate.version == candidate.version:
             self._loaded = replace(loaded, candidate=candidate)
+            if loaded.candidate.source != candidate.source:
+                log.info(
+                    "ensemble_source", extra={"fields": {"source": candidate.source, "content": candidate.version}}
+                )
             return
         artefact = self._opened(candidate)
         said = {**artefact.describe(), "loaded_at": datetime.now(UTC).isoformat(timespec="seconds")}
@@ -226,7 +230,10 @@ class Ensemble:
         """Keep the reasons for the status, and log them once; held by `_turn`."""
         reason = " ".join(dict.fromkeys(reasons)) or None
         if reason and reason != self._fallback_reason:
-            log.warning("ensemble_fallback", extra={"fields": {"reason": reason}})
+            folder = str(self._sources.settings.folder) if self._sources else None
+            log.warning("ensemble_fallback", extra={"fields": {"reason": reason, "folder": folder}})
+        if self._fallback_reason and not reason:
+            log.info("ensemble_fallback_over")
         self._fallback_reason = reason
 
     def _absence(self) -> str:

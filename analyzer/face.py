@@ -77,7 +77,7 @@ def choose(folder: Path) -> Detector:
         reason, cause = error.message, error.message
     except ImportError as error:
         reason, cause = "What the learned face stage runs on is not installed.", str(error)
-    log.warning("face_stage_fallback: %s", cause)
+    log.warning("face_stage_fallback", extra={"fields": {"reason": cause, "folder": str(folder)}})
     return cascades(reason)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from analyzer import model_cache, model_card, settings
-from analyzer.errors import AnalyzerError, BadSetting, ModelUnavailable
+from analyzer.errors import AnalyzerError, BadModel, BadSetting, ModelUnavailable
 from analyzer.model_cache import Offer
 from analyzer.model_card import CARD, ModelCard
 from analyzer.model_download import Deadline, Reader, RemoteFile
@@ -26,7 +26,7 @@ exit status:
   0  done; status: what S3 offers (S3 off: the local artefact) can be served
   1  it failed, and the reason is printed; status: only something else, or nothing, can be served
   2  the command or a setting is wrong
-  3  publish: this version is in S3 with other content (--force replaces it)
+  3  publish: this version is in S3 with other content, or a damaged card is (--force replaces it)
 
 Where things are is read from the environment (S3_BUCKET, MODEL_DIR ...); .env.example describes it.
 """
@@ -73,6 +73,8 @@ def fetch(config: StoreSettings, options: argparse.Namespace) -> int:
 
 def verify(config: StoreSettings, options: argparse.Namespace) -> int:
     """Compare the files of a folder with its card, and open it on wish."""
+    if not options.folder.is_dir():
+        raise BadSetting(f"{options.folder}: there is no such folder.", "Name the folder of an artefact.")
     card = model_card.read(options.folder)
     model_card.verify(card, options.folder)
     for name in _present(card, options.folder):
@@ -93,13 +95,24 @@ def publish(config: StoreSettings, options: argparse.Namespace) -> int:
     model_card.verify(card, options.folder)
     ours = (options.folder / CARD).read_bytes()
     theirs = _published(bucket)
-    if theirs not in (None, ours) and not options.force and model_card.parse(theirs or b"").version == card.version:
-        print(f"Version {card.version} is in S3 with other content; --force replaces it.", file=sys.stderr)
+    if theirs not in (None, ours) and not options.force and (problem := _other(theirs or b"", card)):
+        print(f"{problem}; --force replaces it.", file=sys.stderr)
         return OTHER_CONTENT
     sums = {name: card.files[name].sha256 for name in _present(card, options.folder)}
     for name, sha256 in {**sums, CARD: hashlib.sha256(ours).hexdigest()}.items():
         print(_put(bucket, config.prefix, options.folder / name, sha256, options.dry_run), flush=True)
+    for name in sorted(set(card.files) - set(sums)):
+        print(f"{name}: not in the folder and not needed to serve, left out")
     return DONE
+
+
+def _other(theirs: bytes, card: ModelCard) -> str | None:
+    """Why what S3 holds is not replaced unasked; None when it is another version."""
+    try:
+        same = model_card.parse(theirs).version == card.version
+    except BadModel as error:
+        return f"What S3 holds is damaged ({error.message.rstrip('.')})"
+    return f"Version {card.version} is in S3 with other content" if same else None
 
 
 def _put(bucket: Bucket, prefix: str, path: Path, sha256: str, dry_run: bool) -> str:
@@ -166,7 +179,16 @@ def _remote(sources: ModelSources) -> dict[str, Any]:
     if sources.bucket is None:
         return {"problem": "S3 is off: S3_BUCKET is not set."}
     place = {"location": sources.bucket.location}
-    return place | _or_problem(lambda: _offered(sources.bucket.offer()))  # type: ignore[union-attr]
+    return place | _or_problem(lambda: _offered(_compared(_bucket(sources))))
+
+
+def _compared(bucket: Bucket) -> Offer:
+    """The offer, when no checksum that S3 keeps of its objects contradicts the card."""
+    offer = bucket.offer()
+    for file in offer.files:
+        if offer.card and _checksum(bucket, file.key) not in (None, file.sha256):
+            raise BadModel(f"{file.name} in S3 has another sha256 than its card says.", "Publish the artefact again.")
+    return offer
 
 
 def _offered(offer: Offer) -> dict[str, Any]:

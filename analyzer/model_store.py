@@ -96,10 +96,17 @@ class Bucket:
             if error.reply not in ABSENT:
                 raise
             return self._bare(error)
-        card, version = model_card.parse(data), hashlib.sha256(data).hexdigest()
+        card, version = self._parsed(data), hashlib.sha256(data).hexdigest()
         wanted = {name: file for name, file in card.files.items() if file.serving and version != known}
         files = tuple(self._file(name, file.size_bytes, file.sha256) for name, file in wanted.items())
         return Offer(version, self.location, version_id, data, _bounded(files))
+
+    def _parsed(self, data: bytes) -> model_card.ModelCard:
+        try:
+            return model_card.parse(data)
+        except BadModel as error:
+            hint = "Publish the artefact again; --force replaces a damaged card."
+            raise BadModel(f"In S3, below {self._settings.prefix}: {error.message}", hint) from None
 
     def card(self) -> tuple[bytes, str | None]:
         """Bytes of `card.json` and its VersionId."""

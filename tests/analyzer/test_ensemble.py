@@ -351,7 +351,11 @@ def noise(path: Path) -> None:
     path.write_bytes(np.random.default_rng(1).bytes(20_000))
 
 
-BARE = {"Lambda layer": (with_lambda, "Lambda"), "external link": (reaching_out, "link"), "corrupt": (noise, "not what its ending")}
+BARE = {
+    "Lambda layer": (with_lambda, "Lambda"),
+    "external link": (reaching_out, "link"),
+    "corrupt": (noise, "not what its ending"),
+}
 
 
 @pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")

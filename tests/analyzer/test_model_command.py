@@ -57,6 +57,37 @@ def test_publish_does_not_replace_a_version_by_other_content(
     assert main(["publish", str(artefact(tmp_path / "c", "3"))]) == DONE
 
 
+def test_a_damaged_card_in_s3_is_told_and_replaced_on_wish(
+    tmp_path: Path, s3: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = artefact(tmp_path / "a", "2")
+    s3.put_object(Bucket=BUCKET, Key=f"{PREFIX}card.json", Body=b'{"name": ')
+    assert main(["status"]) == FAILED
+    assert "In S3, below" in capsys.readouterr().out
+    assert main(["publish", str(folder)]) == OTHER_CONTENT
+    assert "What S3 holds is damaged" in capsys.readouterr().err
+    assert main(["publish", str(folder), "--force"]) == DONE
+    assert main(["status"]) == DONE
+
+
+def test_publish_says_which_file_it_leaves_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = artefact(tmp_path / "a", "2")
+    (folder / "best_facial_model.keras").unlink()
+    assert main(["publish", str(folder)]) == DONE
+    assert "best_facial_model.keras: not in the folder and not needed to serve" in capsys.readouterr().out
+
+
+def test_status_compares_the_checksums_that_s3_keeps(
+    tmp_path: Path, s3: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = artefact(tmp_path / "a", "2")
+    assert main(["publish", str(folder)]) == DONE
+    flipped = bytes([255 - (folder / "network.bin").read_bytes()[0]]) + (folder / "network.bin").read_bytes()[1:]
+    s3.put_object(Bucket=BUCKET, Key=f"{PREFIX}network.bin", Body=flipped, ChecksumAlgorithm="SHA256")
+    assert main(["status"]) == FAILED
+    assert "network.bin in S3 has another sha256" in capsys.readouterr().out
+
+
 def test_publish_and_verify_refuse_a_folder_that_is_not_sound(
     tmp_path: Path, line: Line, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -67,7 +98,8 @@ def test_publish_and_verify_refuse_a_folder_that_is_not_sound(
     for command in ("verify", "publish"):
         assert main([command, str(folder)]) == FAILED
         assert "network.bin must have" in capsys.readouterr().err
-    assert main(["verify", str(tmp_path / "nowhere")]) == FAILED
+    assert main(["verify", str(tmp_path / "nowhere")]) == WRONG
+    assert "there is no such folder" in capsys.readouterr().err
     assert line.heads == []
 
 

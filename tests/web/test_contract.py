@@ -204,6 +204,7 @@ def test_demographics_are_handed_on_and_echoed(client: FlaskClient, fake: FakePi
     result = client.post(ANALYZE, json={**BODY, "demographics": said}).json["result"]
     assert fake.calls[-1][1]["demographics"] == Demographics(34, "Igbo", "woman", "V")
     assert (result["age_group"], result["ethnicity"], result["gender"]) == ("30-39", "Igbo", "woman")
+    assert result["fitzpatrick"] == "V"
 
 
 @pytest.mark.parametrize(
