@@ -75,7 +75,7 @@ def html(document: Document) -> str:
         lstrip_blocks=True,
     )
     template = environment.get_template("report.html")
-    return template.render(document=document, inlined=_inlined, is_number=NUMBER.match, marked=MARKED)
+    return template.render(document=document, inlined=_inlined, columns=_to_the_right, marked=MARKED)
 
 
 def text(table: Table) -> str:
@@ -99,6 +99,11 @@ def _escaped(text: str) -> str:
 
 def _spaced(paragraphs: Sequence[str]) -> list[str]:
     return [line for paragraph in paragraphs for line in (_escaped(paragraph), "")]
+
+
+def _to_the_right(table: Table) -> list[bool]:
+    """Which columns hold numbers."""
+    return [any(map(NUMBER.match, column)) for column in zip(table.head, *table.rows, strict=True)]
 
 
 def _inlined(plot: Plot) -> str:

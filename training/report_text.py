@@ -99,12 +99,12 @@ def verdict(found: Findings) -> str:
 
 
 def targets_table(targets: Sequence[Target]) -> Table:
-    rows = [(one.figure, one.asked, figure(one.measured), _count(one.measured), one.verdict) for one in targets]
+    rows = [(one.figure, one.verdict, one.asked, figure(one.measured), _count(one.measured)) for one in targets]
     note = (
         f'"Met" says that the worse end of the interval meets the target too, on {TOO_FEW} pictures or more; "not shown", that only '
         "the figure itself does."
     )
-    return Table(("target", "asked", "measured (95 % interval)", "pictures", "verdict"), rows, note)
+    return Table(("target", "verdict", "asked", "measured (95 % interval)", "pictures"), rows, note)
 
 
 def figure(metric: Metric | None) -> str:
