@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training import evaluate, heads
-from training.heads import MEMBERS, Chain, Floats, Indices, Recipe, Row
+from training.heads import MEMBERS, Chain, Floats, Indices, Recipe
+from training.resuming import Row
 
 CONCATENATION, VOTING, STACKING = "concatenation", "weighted voting", "stacking"
 VOTES = np.linspace(0, 1, 21)  # shares of the first member that voting tries

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,16 +18,15 @@ from numpy.typing import NDArray
 
 from training import command
 from training.data import sampling
+from training.resuming import BACKUP, BEST, FINISHED, Best, Paced, Row, backup, prepare
 
 MEMBERS: Mapping[str, slice] = {"EfficientNetB0": slice(0, 1280), "ResNet50": slice(1280, 3328)}
 PLATEAU_PATIENCE, PLATEAU_FACTOR, PLATEAU_LEAST = 5, 0.5, 1e-4  # as keras.callbacks.ReduceLROnPlateau counts
 LEAST_DEVIATION = 1e-3  # of a feature; those that hardly change are not blown up
 MOST_DEVIATIONS = 5.0  # of a training feature from its median
-FINISHED, HISTORY, BEST, BACKUP = "finished.json", "history.json", "best.weights.h5", "backup"
 Floats = NDArray[np.float32]
 Indices = NDArray[np.intp]
 Chain = tuple[tuple[Floats, Floats], ...]  # (kernel, bias) of each dense layer; ReLU between, the last gives logits
-Row = dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -101,7 +99,7 @@ def fit(
     scaling = usual_range(features.reshape(-1, features.shape[2]))
     model = _model(features.shape[2], 0 if demographics is None else demographics.shape[1], len(classes), recipe)
     batches = Batches(features, demographics, truth, weights, scaling, len(classes), recipe)
-    best = Best(work, recipe.patience, batches)
+    best = Best(work, recipe.patience)
     if not (work / FINISHED).is_file():
         model.compile(
             keras.optimizers.Adam(_rate(recipe, len(batches))),
@@ -123,70 +121,14 @@ def fit(
             ),
             validation_batch_size=512,
             epochs=recipe.epochs,
-            callbacks=[best, backup(work / BACKUP), *_plateau(recipe, best), *callbacks],
+            shuffle=False,  # the stream has an order of its own, which a resumed training finds again
+            callbacks=[Paced(batches), best, backup(work / BACKUP), *_plateau(recipe, best), *callbacks],
             verbose=0,
         )
         with command.whole(work / FINISHED) as path:
             path.write_text(json.dumps({"epochs": len(best.history)}))
     model.load_weights(work / BEST)
     return Fitted(_unscaled(model, scaling), best.history)
-
-
-def prepare(work: Path, fingerprint: str, results: Sequence[Path] = ()) -> None:
-    """Take away what an earlier training left in its folder, and its results, unless it is the very same one."""
-    kept = work / "fingerprint"
-    if not kept.is_file() or kept.read_text() != fingerprint:
-        for path in (work / FINISHED, work / HISTORY, work / BEST, *results):
-            path.unlink(missing_ok=True)
-        shutil.rmtree(work / BACKUP, ignore_errors=True)
-        with command.whole(kept) as path:
-            path.write_text(fingerprint)
-
-
-def backup(folder: Path) -> keras.callbacks.BackupAndRestore:
-    """Keras' backup after every epoch, kept twice; one that a sudden end left half written is put in order first."""
-    metadata, weights = folder / "training_metadata.json", folder / "latest.weights.h5"
-    try:
-        if weights.exists():
-            json.loads(metadata.read_text())
-    except (OSError, ValueError):
-        for path in (metadata, weights):
-            earlier = path.with_name(f"{path.name}.bkp")
-            path.unlink(missing_ok=True)
-            if earlier.exists():
-                shutil.copy(earlier, path)
-    return keras.callbacks.BackupAndRestore(str(folder), double_checkpoint=True)
-
-
-class Best(keras.callbacks.Callback):
-    """Keeps the history and the weights of the best epoch, and ends the training when nothing gets better.
-
-    Its state is the history alone, which lies in a file: an interrupted training decides as it would have without the end.
-    """
-
-    def __init__(self, work: Path, patience: int, batches: Batches | None = None) -> None:
-        super().__init__()
-        self.work, self.patience, self.batches = work, patience, batches
-        path = work / HISTORY
-        self.history: list[Row] = json.loads(path.read_text()) if path.is_file() else []
-
-    def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
-        del self.history[epoch:]  # an epoch that was not backed up is done again
-        if self.batches is not None:
-            self.batches.epoch = epoch
-
-    def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
-        rate = float(self.model.optimizer.learning_rate)
-        row = {name: float(value) for name, value in (logs or {}).items()} | {"epoch": epoch, "learning_rate": rate}
-        losses = [one["val_loss"] for one in self.history]
-        if row["val_loss"] < min(losses, default=float("inf")) or not losses:
-            with command.whole(self.work / BEST) as path:
-                self.model.save_weights(path)
-        self.history.append(row)
-        with command.whole(self.work / HISTORY) as path:
-            path.write_text(json.dumps(self.history))
-        if waited([*losses, row["val_loss"]]) >= self.patience:
-            self.model.stop_training = True
 
 
 class Batches(keras.utils.PyDataset):
@@ -205,7 +147,7 @@ class Batches(keras.utils.PyDataset):
         super().__init__(workers=0)
         self.features, self.demographics, self.weights, self.scaling = features, demographics, weights, scaling
         self.truth = keras.utils.to_categorical(truth, classes)
-        self.recipe, self.epoch = recipe, 0
+        self.recipe, self.seed, self.epoch = recipe, recipe.seed, 0
         self._drawn = -1
 
     def __len__(self) -> int:
@@ -223,7 +165,7 @@ class Batches(keras.utils.PyDataset):
     def _draw(self) -> tuple[Indices, Indices, NDArray[np.bool_]]:
         """Order of the pictures, the view of each, and what of its demographics is hidden, for this epoch."""
         if self._drawn != self.epoch:
-            rng = np.random.default_rng((self.recipe.seed, self.epoch))
+            rng = np.random.default_rng((self.seed, self.epoch))
             count, views = self.features.shape[:2]
             self._answer = (
                 rng.permutation(count),
@@ -256,11 +198,6 @@ def balanced_weights(truth: Indices, classes: int) -> NDArray[np.float64]:
     """(N,) weights with which every class counts alike; their mean is 1."""
     counts = np.bincount(truth, minlength=classes)
     return len(truth) / (np.count_nonzero(counts) * counts[truth])
-
-
-def waited(losses: Sequence[float]) -> int:
-    """Epochs since the lowest loss."""
-    return len(losses) - 1 - int(np.argmin(losses)) if losses else 0
 
 
 def plateau_rate(rate: float, losses: Sequence[float]) -> float:

@@ -27,7 +27,7 @@ from training import command, networks
 from training.command import BadInput
 from training.data.degradations import degrade
 from training.data.pictures import Picture
-from training.heads import BACKUP, backup, prepare
+from training.resuming import BACKUP, Paced, backup, prepare
 
 if TYPE_CHECKING:
     from training.data.prepared import Prepared
@@ -128,9 +128,10 @@ def learn(
     network.fit(
         stream,
         epochs=epochs,
+        shuffle=False,  # the stream has an order of its own, which a resumed training finds again
         validation_data=told if told.rows else None,
         callbacks=[
-            keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: setattr(stream, "epoch", epoch)),
+            Paced(stream),
             backup(state / BACKUP),
             keras.callbacks.CSVLogger(str(work / f"{name}_pretext.csv"), append=True),
         ],
