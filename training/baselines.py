@@ -103,9 +103,9 @@ def colour_and_texture(crop: Rgb) -> NDArray[np.float32]:
 
 def _moments(values: NDArray[np.float32]) -> tuple[NDArray, NDArray, NDArray]:
     """Each (C,) of (N, C) values, in their unit."""
-    middle = values.mean(axis=0)
+    middle = values.mean(axis=0, dtype=np.float64)
     away = values - middle
-    return middle, values.std(axis=0), np.cbrt((away**3).mean(axis=0))
+    return middle, np.sqrt((away**2).mean(axis=0)), np.cbrt((away**3).mean(axis=0))
 
 
 def _all(crops: NDArray[np.uint8]) -> NDArray[np.float32]:

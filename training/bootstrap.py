@@ -41,17 +41,9 @@ class Bootstrap:
         return ratio(counted[:, 0], counted[:, 1])
 
     def share(self, hit: Mask, among: Mask) -> Metric:
-        """`shares` as a figure; its count is that of the pictures `among`.
-
-        Where all or none are hit no draw differs, and the exact interval for that many groups stands instead of one without
-        width (Clopper & Pearson, Biometrika 1934).
-        """
+        """`shares` as a figure; its count is that of the pictures `among`."""
         found = metric(self.shares(hit, among), int(among.sum()))
-        if found.value not in (0.0, 1.0):
-            return found
-        width = 1.0 - TAIL ** (1.0 / len(np.unique(self.groups[among])))
-        edge = (0.0, round(width, DIGITS)) if found.value == 0.0 else (round(1.0 - width, DIGITS), 1.0)
-        return Metric(found.value, edge, found.count)
+        return widened(found, len(np.unique(self.groups[among])))
 
 
 def draw(groups: Sequence[str]) -> Bootstrap:
@@ -72,6 +64,17 @@ def metric(values: Values, count: int) -> Metric:
         return Metric(float("nan"), None, count)
     low, high = np.percentile(drawn, [100 * TAIL, 100 * (1 - TAIL)])
     return Metric(round(value, DIGITS), (round(float(low), DIGITS), round(float(high), DIGITS)), count)
+
+
+def widened(found: Metric, groups: int) -> Metric:
+    """A share of which all or none are hit, with the exact interval for that many groups (Clopper & Pearson, Biometrika 1934).
+
+    No draw differs there, and the bootstrap's interval would have no width.
+    """
+    if found.value not in (0.0, 1.0):
+        return found
+    width = round(1.0 - TAIL ** (1.0 / groups), DIGITS)
+    return Metric(found.value, (0.0, width) if found.value == 0.0 else (round(1.0 - width, DIGITS), 1.0), found.count)
 
 
 def ratio(above: NDArray[np.float64], below: NDArray[np.float64]) -> NDArray[np.float64]:

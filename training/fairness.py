@@ -115,8 +115,7 @@ def _frame(answers: Answers, names: np.ndarray, rows: np.ndarray) -> dict[str, d
 def _figures(inside: Answers, values: Mapping[str, float]) -> dict[str, Metric]:
     """The values that Fairlearn gives, with the intervals of whole groups of pictures; those of too few are left out."""
     healthy, called = _healthy(inside), inside.answered == _index(inside)
-    drawn = {name: scores.values_of_all(inside)[name] for name in (ACCURACY, BALANCED)}
-    found = {name: bootstrap.metric(one, len(inside.truth)) for name, one in drawn.items()}
+    found = scores.overall(inside)
     found[FALSE_ALARMS] = inside.bootstrap.share(~called, healthy)
     return {
         name: Metric(round(float(value), bootstrap.DIGITS), found[name].interval, found[name].count)

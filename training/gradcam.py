@@ -11,6 +11,7 @@ for the dense heads that are served it agrees with what the service computes wit
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,6 +33,7 @@ Map = NDArray[np.float32]  # (h, w) in 0..1
 
 def main() -> None:
     options = parsed()
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     network = _opened(options.network)
     names = options.classes or [f"class {index}" for index in range(network.outputs[0].shape[-1])]
     if len(names) != network.outputs[0].shape[-1]:

@@ -92,7 +92,7 @@ def _plots(run: Run, found: Findings, folder: Path) -> dict[str, Plot]:
         )
     if len(found.worst):
         drawn["worst"] = (_sheet(run, found), "The most confident mistakes: truth, then answer and its probability.")
-    if run.history:
+    if any("loss" in row for row in run.history):
         drawn["history"] = (plots.history(run.history), "Loss and accuracy over the epochs.")
     saved = {name: Plot(plots.save(figure, folder / f"{name}.png"), text) for name, (figure, text) in drawn.items()}
     return saved | _explanations(run, folder)

@@ -65,11 +65,11 @@ def confusion(answers: Answers) -> NDArray[np.intp]:
 
 def overall(answers: Answers) -> dict[str, Metric]:
     """Figures of all pictures; those that cannot be told are left out."""
-    found = {name: bootstrap.metric(values, len(answers.truth)) for name, values in values_of_all(answers).items()}
+    found = {name: _figure(answers, values) for name, values in values_of_all(answers).items()}
     inside = compared(answers)
     if inside.any():
         matched = answers.of(inside)
-        found = {EARNED: bootstrap.metric(source_matched(matched), len(matched.truth)), **found}
+        found = {EARNED: _figure(matched, source_matched(matched)), **found}
     return _told(found)
 
 
@@ -124,6 +124,10 @@ def difference(after: Answers, before: Answers) -> dict[str, Metric]:
     """By how much the figures of all pictures differ between two ways to answer the same pictures, draw by draw."""
     first, second = values_of_all(before), values_of_all(after)
     return {name: bootstrap.metric(second[name] - first[name], len(after.truth)) for name in first}
+
+
+def _figure(answers: Answers, values: Values) -> Metric:
+    return bootstrap.widened(bootstrap.metric(values, len(answers.truth)), len(set(answers.groups)))
 
 
 def _of_class(answers: Answers, index: int) -> dict[str, Metric]:

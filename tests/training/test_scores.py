@@ -77,6 +77,7 @@ def test_all_right_is_not_certain() -> None:
     found = scores.of_classes(given)["a"]
     assert found["recall"].interval == (pytest.approx(0.025 ** (1 / 30), abs=1e-4), 1.0)
     assert found["false-positive rate"].interval == (0.0, pytest.approx(1 - 0.025 ** (1 / 30), abs=1e-4))
+    assert scores.overall(given)[EARNED].interval == (pytest.approx(0.025 ** (1 / 60), abs=1e-4), 1.0)
 
 
 def test_what_cannot_be_told_is_left_out() -> None:
