@@ -320,6 +320,7 @@ class Result(Shape):
     age_group: str | None = None
     ethnicity: str | None = None
     gender: str | None = None
+    fitzpatrick: Annotated[str | None, Field(description="Type I to VI that the person named.")] = None
     demographics_ignored: Annotated[
         list[str], Field(description="Names of the demographics that were sent but cannot be used.")
     ] = []

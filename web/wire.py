@@ -270,5 +270,6 @@ def _echo(demographics: Demographics, ignored: tuple[str, ...]) -> dict[str, Any
         "age_group": None if decade is None else f"{decade}-{decade + DECADE_YEARS - 1}",
         "ethnicity": demographics.ethnicity,
         "gender": demographics.gender,
+        "fitzpatrick": demographics.fitzpatrick,
         "demographics_ignored": list(ignored),
     }
