@@ -1,74 +1,216 @@
 """Trained Hare Run network + what is known of it -> models/<name>/: Keras file, compiled form, head, distribution, golden pictures, card.
 
-Run:     python -m training.export KERAS_FILE CARD --out models/NAME   (CARD: a card.json to take everything but the files from)
+Run:     python -m training.export KERAS_FILE --out models/NAME [--card FOLDER] [--classes acne,eczema,healthy]
+Cost:    about half a minute.
+Expects: a .keras or .h5 file of one functional network: EfficientNet and ResNet side by side, or one of them, global averages,
+         dense layers, softmax; from this project or from elsewhere.
+
+Without --card nothing is known of how good the network is: its card says so, and the service marks all that it says as
+experimental. A card that is taken over keeps its figures only where it names this very file; other weights were not measured.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import subprocess
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import cv2
-import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from analyzer import artefact, distribution, keras_files, model_card, runtime
+from analyzer import artefact, distribution, keras_files, model_card, preprocessing, runtime, settings
 from analyzer.distribution import Distribution
 from analyzer.keras_files import KerasForm
-from analyzer.model_card import ModelCard
+from analyzer.model_card import ModelCard, ModelInput
 from analyzer.preprocessing import SIDE_PX
-from training.data.degradations import degrade
+from training import command
+from training.command import BadInput
+from training.golden import golden_pictures
+
+if TYPE_CHECKING:
+    import keras
 
 KERAS_FILE = "best_facial_model.keras"
-GOLDEN_SEED, GOLDEN_PICTURES = 3, 6
-TONES = ((235, 200, 180), (205, 160, 130), (170, 120, 90), (120, 80, 60), (80, 52, 40), (215, 150, 140))
+OTHER_WEIGHTS = "The figures of the card that was taken over are of other weights and were left out."
+Parent = tuple[ModelCard, Path]  # a card that is taken over, and its folder
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("network", type=Path, help="a .keras or .h5 file of the Hare Run network")
-    parser.add_argument("card", type=Path, help="folder whose card.json is taken over")
-    parser.add_argument("--out", type=Path, required=True, help="folder of the artefact")
-    options = parser.parse_args()
+    options = parsed()
+    if options.network.suffix not in keras_files.SUFFIXES:
+        raise BadInput(f"{options.network}: expected a file that ends in {' or '.join(keras_files.SUFFIXES)}.")
+    data, classes = options.network.read_bytes(), named(options.classes)
+    parent = (model_card.read(options.card), options.card) if options.card else None
+    form = keras_files.read(
+        data, options.network.suffix
+    )  # looked at, apart from this process, before Keras opens it here
+    check_side(form, options.network)
+    card = card_of(data, options.network.name, options.out.name, form, parent, classes)
+    import keras
+
     network = keras.models.load_model(options.network, compile=False)
-    card = export(network, options.out, model_card.read(options.card))
-    print(
-        f"{options.out}: {sum(file.size_bytes for file in card.files.values() if file.serving) / 1e6:.1f} MB to serve"
+    written = export(network, options.out, card, inherited(data, parent, form), form=form)
+    size_mb = sum(file.size_bytes for file in written.files.values() if file.serving) / 1e6
+    print(f"{options.out}: {len(written.classes)} classes, {size_mb:.1f} MB to serve")
+    if reason := artefact.silence_reason(written):
+        print(f"It will be served as experimental: {reason}")
+
+
+def parsed() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("network", type=Path, metavar="KERAS_FILE", help="a .keras or .h5 file of a whole network")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the artefact, such as models/NAME")
+    parser.add_argument("--card", type=Path, metavar="FOLDER", help="artefact whose card is taken over")
+    parser.add_argument(
+        "--classes", metavar="A,B,C", help="names in the order of the outputs, where there is no --card"
     )
+    return parser.parse_args()
+
+
+def named(classes: str | None) -> tuple[str, ...]:
+    """Class names of a list with commas.
+
+    Raises:
+        BadInput: one of them is no name, or stands there twice.
+    """
+    names = tuple(name.strip() for name in classes.split(",")) if classes else ()
+    for name in names:
+        if not settings.CLASS.fullmatch(name) or names.count(name) > 1:
+            raise BadInput(f"--classes: {name!r} must be one name of small letters, digits and _, given once.")
+    return names
+
+
+def check_side(form: KerasForm, path: Path) -> None:
+    """See that the network takes the pictures that the service gives.
+
+    Raises:
+        BadInput: it takes others.
+    """
+    shape = runtime.openvino().Core().read_model(model=form.xml, weights=form.weights).input(0).shape
+    if tuple(shape) != (1, SIDE_PX, SIDE_PX, 3):
+        raise BadInput(
+            f"{path}: takes pictures of {shape[1]} × {shape[2]} px; the service gives {SIDE_PX} × {SIDE_PX}. Build and train "
+            "it for that size."
+        )
+    if form.demographics not in (0, preprocessing.DEMOGRAPHICS_WIDTH):
+        raise BadInput(
+            f"{path}: its second input takes {form.demographics} numbers; the service gives "
+            f"{preprocessing.DEMOGRAPHICS_WIDTH} of the demographics (analyzer/preprocessing.py)."
+        )
+
+
+def card_of(
+    data: bytes, file: str, name: str, form: KerasForm, parent: Parent | None, classes: Sequence[str]
+) -> ModelCard:
+    """An honest card: figures are kept only where they are of this very file.
+
+    Raises:
+        BadInput: the number of classes is another one, or they have no names.
+    """
+    count, sha256 = len(form.head[-1][1]), hashlib.sha256(data).hexdigest()
+    if not parent and not classes:
+        raise BadInput(f"{file}: answers {count} classes and nothing says their names; add --classes A,B,C or --card.")
+    names = [entry.name for entry in parent[0].classes] if parent else list(classes)
+    if len(names) != count or (parent and classes and list(classes) != names):
+        raise BadInput(f"{file}: answers {count} classes; named were {len(names)}: {', '.join(classes or names)}.")
+    if parent and is_of(parent[0], sha256):
+        return parent[0]
+    bare = artefact.bare_card(sha256, len(data), Path(file).suffix, names)
+    taken = replace(
+        parent[0] if parent else bare,
+        name=parent[0].name if parent else name,
+        version=bare.version,
+        inputs=inputs(form.demographics),
+        thresholds={
+            key: value for key, value in (parent[0] if parent else bare).thresholds.items() if key != "distance"
+        },
+        metrics=bare.metrics,
+        baselines={},
+        calibration=None,
+        notes=(f"Made of {file}, sha256 {sha256}.", OTHER_WEIGHTS if parent else bare.notes[0]),
+        commit=commit(),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        files={},
+    )
+    return replace(taken, training_data=(), split=bare.split) if parent else taken
+
+
+def is_of(card: ModelCard, sha256: str) -> bool:
+    """Whether a card names a file."""
+    return any(file.sha256 == sha256 for file in card.files.values())
+
+
+def inherited(data: bytes, parent: Parent | None, form: KerasForm) -> Distribution | None:
+    """Where the training features lie, as the card's folder says, if the card is of this very file."""
+    if parent is None or not is_of(parent[0], hashlib.sha256(data).hexdigest()):
+        return None
+    card, folder = parent
+    if artefact.DISTRIBUTION not in card.files:
+        return None
+    features = form.head[0][0].shape[0] - form.demographics
+    return distribution.read(model_card.verified_bytes(card, folder, artefact.DISTRIBUTION), features)
+
+
+def inputs(demographics: int) -> tuple[ModelInput, ...]:
+    picture = ModelInput("image", (1, SIDE_PX, SIDE_PX, 3), "NHWC", "uint8", preprocessing.FACE)
+    said = ModelInput("demographics", (1, demographics), "NC", "float32", preprocessing.DEMOGRAPHICS)
+    return (picture, said) if demographics else (picture,)
 
 
 def export(
-    network: keras.Model, folder: Path, card: ModelCard, known: Distribution | None = None, *, keep_keras: bool = True
+    network: keras.Model,
+    folder: Path,
+    card: ModelCard,
+    known: Distribution | None = None,
+    *,
+    keep_keras: bool = True,
+    form: KerasForm | None = None,
 ) -> ModelCard:
-    """Write an artefact and open it once as the service does; its card.
+    """Write an artefact, open it once as the service does, and put it in its place; its card.
 
     Args:
-        network: of `networks.hare_run`.
-        folder: of the artefact; made where it is missing.
+        network: of `networks.hare_run`, or of its structure.
+        folder: of the artefact; made where it is missing. What an earlier artefact left there stays until this one has passed.
         card: all but its files.
-        known: of the training features; None keeps the one that lies in the folder, where there is one.
+        known: of the training features; None where it is not known: the artefact then cannot tell what is unfamiliar.
         keep_keras: write the Keras file too (117 MB).
+        form: of the network, where it was read before.
 
     Raises:
-        BadModel: what was written would not be served.
+        BadModel: what was written would not be served; the folder stays as it was.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    network.save(folder / KERAS_FILE)
-    form = keras_files.read((folder / KERAS_FILE).read_bytes(), Path(KERAS_FILE).suffix)
-    write_form(form, folder)
-    if known is not None:
-        np.savez_compressed(folder / artefact.DISTRIBUTION, **distribution.to_arrays(known))
-    pictures = golden_pictures(network.inputs[0].shape[1])
-    np.savez_compressed(folder / artefact.GOLDEN, pictures=pictures, logits=logits_of(network, pictures))
-    if not keep_keras:
-        (folder / KERAS_FILE).unlink()
-    serving = [f"{artefact.NETWORK}.xml", f"{artefact.NETWORK}.bin", artefact.HEAD, artefact.GOLDEN]
-    serving += [artefact.DISTRIBUTION] * (folder / artefact.DISTRIBUTION).is_file()
-    written = model_card.write(card, folder, serving, [KERAS_FILE] * keep_keras)
-    print(f"{folder.name}: {artefact.open_folder(folder, precision='f32').self_test}", flush=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as place:
+        made = Path(place)
+        network.save(made / KERAS_FILE)
+        write_form(form or keras_files.read((made / KERAS_FILE).read_bytes(), Path(KERAS_FILE).suffix), made)
+        if known is not None:
+            np.savez_compressed(made / artefact.DISTRIBUTION, **distribution.to_arrays(known))
+        side_px = next(port.shape[1] for port in network.inputs if len(port.shape) == 4)
+        pictures = golden_pictures(side_px)
+        np.savez_compressed(made / artefact.GOLDEN, pictures=pictures, logits=logits_of(network, pictures))
+        serving = [f"{artefact.NETWORK}.xml", f"{artefact.NETWORK}.bin", artefact.HEAD, artefact.GOLDEN]
+        serving += [artefact.DISTRIBUTION] * (known is not None)
+        written = model_card.write(card, made, serving, [KERAS_FILE] * keep_keras)
+        print(f"{folder.name}: {artefact.open_folder(made, precision='f32').self_test}", flush=True)
+        put_in_place(written, made, folder)
     return written
+
+
+def put_in_place(card: ModelCard, made: Path, folder: Path) -> None:
+    """Move an artefact's files over those of an earlier one, the card last; what the card does not name any more goes."""
+    folder.mkdir(exist_ok=True)
+    for name in (*card.files, model_card.CARD):
+        (made / name).replace(folder / name)
+    forms = [f"{form}{ending}" for form in (artefact.NETWORK, artefact.INT8) for ending in (".xml", ".bin")]
+    for name in {*forms, artefact.HEAD, artefact.DISTRIBUTION, artefact.GOLDEN, KERAS_FILE} - card.files.keys():
+        (folder / name).unlink(missing_ok=True)
 
 
 def write_form(form: KerasForm, folder: Path) -> None:
@@ -85,43 +227,26 @@ def write_form(form: KerasForm, folder: Path) -> None:
 
 
 def logits_of(network: keras.Model, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """(N, classes) float32 of (N, side, side, 3) uint8 pictures about whose person nothing was said."""
-    to_logits = keras.Model(network.inputs, network.get_layer("logits").output)
-    given = [pictures.astype(np.float32)]
-    given += [np.zeros((len(pictures), port.shape[1]), np.float32) for port in network.inputs[1:]]
-    return np.asarray(to_logits.predict(given if len(given) > 1 else given[0], verbose=0, batch_size=2), np.float32)
+    """(N, classes) float32 of (N, side, side, 3) uint8 pictures about whose person nothing was said.
 
-
-def golden_pictures(side_px: int = SIDE_PX) -> NDArray[np.uint8]:
-    """(6, side, side, 3) uint8: drawn faces of six tones with spots, shade and grain; the same at every call."""
-    rng = np.random.default_rng(GOLDEN_SEED)
-    cv2.setRNGSeed(GOLDEN_SEED)
-    return np.stack([_drawn_face(rng, tone, side_px) for tone in TONES[:GOLDEN_PICTURES]])
-
-
-def _drawn_face(rng: np.random.Generator, tone: tuple[int, int, int], side_px: int) -> NDArray[np.uint8]:
-    rgb = np.full((SIDE_PX, SIDE_PX, 3), rng.integers(20, 230, 3), np.uint8)
-    cv2.ellipse(rgb, (112, 110), (96, 125), 0, 0, 360, tone, -1, cv2.LINE_AA)
-    dark = tuple(int(0.45 * part) for part in tone)
-    for x in (70, 154):
-        cv2.ellipse(rgb, (x, 68), (17, 8), 0, 0, 360, (235, 235, 235), -1, cv2.LINE_AA)
-        cv2.circle(rgb, (x, 68), 7, (45, 35, 30), -1, cv2.LINE_AA)
-        cv2.ellipse(rgb, (x, 48), (22, 5), 0, 180, 360, dark, 5, cv2.LINE_AA)
-    cv2.ellipse(rgb, (112, 116), (15, 8), 0, 0, 180, dark, 3, cv2.LINE_AA)
-    cv2.ellipse(rgb, (112, 160), (32, 9), 0, 0, 360, (170, 80, 85), -1, cv2.LINE_AA)
-    for _ in range(int(rng.integers(0, 30))):
-        x, y = (int(place) for place in rng.normal((112, 115), (40, 45)))
-        shade = tuple(int(part * factor) for part, factor in zip(tone, rng.uniform(0.5, 1.0, 3), strict=True))
-        cv2.circle(rgb, (x, y), int(rng.integers(1, 5)), shade, -1, cv2.LINE_AA)
-    grain = rng.normal(0, 5, rgb.shape)
-    drawn = degrade(rng, np.clip(rgb + grain, 0, 255).astype(np.uint8))
-    return np.asarray(cv2.resize(drawn, (side_px, side_px), interpolation=cv2.INTER_AREA), np.uint8)
+    They are the logarithms of the probabilities, which differ from the network's own logits by one number in each row.
+    """
+    given = [
+        pictures.astype(np.float32) if len(port.shape) == 4 else np.zeros((len(pictures), port.shape[1]), np.float32)
+        for port in network.inputs
+    ]
+    shares = np.asarray(network.predict(given if len(given) > 1 else given[0], verbose=0, batch_size=2), np.float32)
+    return np.log(np.maximum(shares, np.finfo(np.float32).tiny))
 
 
 def commit() -> str:
-    """Of the sources that train."""
-    return subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+    """Of the sources that train; "unknown" outside a checkout."""
+    try:
+        done = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, cwd=Path(__file__).parent)
+    except FileNotFoundError:  # there is no git
+        return "unknown"
+    return done.stdout.strip() or "unknown"
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

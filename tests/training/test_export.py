@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,10 +14,11 @@ tf = pytest.importorskip("tensorflow", reason="TensorFlow is in the training env
 
 import keras  # noqa: E402
 
-from analyzer import artefact, model_card  # noqa: E402
+from analyzer import artefact, model_card, preprocessing  # noqa: E402
+from analyzer.errors import BadModel  # noqa: E402
 from analyzer.preprocessing import DEMOGRAPHICS_WIDTH  # noqa: E402
 from analyzer.values import Demographics  # noqa: E402
-from training import export, networks  # noqa: E402
+from training import command, export, networks  # noqa: E402
 
 CLASSES = ("acne", "eczema", "healthy")
 SIDE_PX = 64
@@ -84,3 +87,111 @@ def test_activation_map_is_grad_cam_of_the_gradient_tape(network: keras.Model, f
 def test_golden_pictures_are_the_same_every_time() -> None:
     assert (export.golden_pictures() == export.golden_pictures()).all()
     assert len({picture.tobytes() for picture in export.golden_pictures()}) == len(export.golden_pictures())
+
+
+# The command
+
+
+@pytest.fixture(scope="module")
+def foreign(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file as it may come from elsewhere: `.h5`, names of its own, one backbone, compiled for training."""
+    keras.utils.set_random_seed(5)
+    network = drawn_network(preprocessing.SIDE_PX)
+    network.compile("adam", "categorical_crossentropy", jit_compile=False)
+    path = tmp_path_factory.mktemp("elsewhere") / "theirs.h5"
+    network.save(path)
+    return path
+
+
+def drawn_network(side_px: int, classes: int = 3, demographics: int = 0) -> keras.Model:
+    image = keras.Input((side_px, side_px, 3), name="picture")
+    x = keras.layers.Rescaling(1 / 64)(image)
+    x = keras.layers.Conv2D(1280, 8, strides=16, activation="relu", name="theirs")(x)
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    said = [keras.Input((demographics,))] if demographics else []
+    x = keras.layers.Concatenate()([x, *said]) if said else x
+    x = keras.layers.Dense(classes, activation="softmax")(x)
+    return keras.Model([image, *said] if said else image, x)
+
+
+def exported(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> None:
+    monkeypatch.setattr(sys, "argv", ["export", *map(str, arguments)])
+    command.run(export.main)
+
+
+def test_a_file_from_elsewhere_is_served_and_stays_silent(
+    foreign: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    exported(monkeypatch, foreign, "--out", tmp_path / "theirs", "--classes", "acne,eczema,healthy")
+    assert "served as experimental: It was not measured" in capsys.readouterr().out
+    opened = artefact.open_folder(tmp_path / "theirs", precision="f32")
+    assert opened.self_test.startswith("passed: 6 golden pictures")
+    assert (opened.card.name, opened.card.metrics.overall, opened.distribution) == ("theirs", {}, None)
+    picture = export.golden_pictures()[0]
+    answer = opened.predict(picture, Demographics())
+    wanted = keras.models.load_model(foreign, compile=False).predict(picture[None].astype(np.float32), verbose=0)[0]
+    assert answer.probabilities == pytest.approx(dict(zip(CLASSES, wanted.tolist(), strict=True)), abs=2e-3)
+    assert (answer.speaks, answer.activation(answer.top).shape) == (False, (14, 14))
+
+
+def test_a_card_that_is_taken_over_keeps_its_figures_for_its_own_file_alone(
+    foreign: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exported(monkeypatch, foreign, "--out", tmp_path / "first", "--classes", "acne,eczema,healthy")
+    card = model_card.read(tmp_path / "first")
+    figure = {artefact.EARNED: model_card.Metric(0.9, (0.8, 1.0), 50)}
+    card = replace(card, metrics=model_card.Measured(figure, {}, {}), calibration=model_card.Calibration(2.0, 0.1))
+    model_card.write(card, tmp_path / "first", [name for name, file in card.files.items()])
+    own = tmp_path / "first" / export.KERAS_FILE
+    exported(monkeypatch, own, "--card", tmp_path / "first", "--out", tmp_path / "second")
+    exported(monkeypatch, foreign, "--card", tmp_path / "first", "--out", tmp_path / "third")
+    same, other = (model_card.read(tmp_path / name) for name in ("second", "third"))
+    assert (same.metrics.overall, same.calibration) == (figure, model_card.Calibration(2.0, 0.1))
+    assert (other.metrics.overall, other.calibration, other.classes) == ({}, None, card.classes)
+    assert export.OTHER_WEIGHTS in other.notes
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((), "nothing says their names; add --classes"),
+        (("--classes", "acne,eczema"), "answers 3 classes; named were 2"),
+        (("--classes", "acne,acne,healthy"), "given once"),
+        (("--classes", "Acne,eczema,healthy"), "small letters"),
+        (("--card", "nowhere"), "no artefact nowhere"),
+    ],
+)
+def test_what_cannot_be_used_ends_in_a_sentence(
+    arguments: tuple[str, ...], words: str, foreign: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(SystemExit, match=words):
+        exported(monkeypatch, foreign, "--out", tmp_path / "out", *arguments)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("side_px", "demographics", "words"), [(64, 0, "pictures of 64 × 64 px"), (224, 3, "takes 3 numbers")]
+)
+def test_a_network_that_the_service_cannot_feed(
+    side_px: int, demographics: int, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn_network(side_px, demographics=demographics).save(tmp_path / "odd.keras")
+    with pytest.raises(SystemExit, match=words):
+        exported(monkeypatch, tmp_path / "odd.keras", "--out", tmp_path / "out", "--classes", "acne,eczema,healthy")
+
+
+def test_files_that_are_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "half.h5").write_bytes(b"\x89HDF\r\n\x1a\n")
+    for name, words in (("absent.keras", "no such file"), ("half.h5", "damaged"), ("x.onnx", "ends in .keras or .h5")):
+        with pytest.raises(SystemExit, match=words):
+            exported(monkeypatch, tmp_path / name, "--out", tmp_path / "out", "--classes", "acne,eczema")
+
+
+def test_an_artefact_that_would_not_be_served_leaves_the_earlier_one(folder: Path, tmp_path: Path) -> None:
+    earlier = tmp_path / "kept"
+    shutil.copytree(folder, earlier)
+    card = replace(model_card.read(folder), classes=model_card.read(folder).classes[:2])
+    with pytest.raises(BadModel, match="2 are named"):
+        export.export(drawn_network(SIDE_PX), earlier, card)
+    assert {path.name for path in tmp_path.iterdir()} == {"kept"}
+    assert artefact.open_folder(earlier, precision="f32").self_test.startswith("passed")

@@ -1,0 +1,39 @@
+"""Nothing -> the drawn faces on which a trained network's answers are kept, so that whoever serves it can see that it still gives them."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from analyzer.preprocessing import SIDE_PX
+from training.data.degradations import degrade
+
+GOLDEN_SEED, GOLDEN_PICTURES = 3, 6
+TONES = ((235, 200, 180), (205, 160, 130), (170, 120, 90), (120, 80, 60), (80, 52, 40), (215, 150, 140))
+
+
+def golden_pictures(side_px: int = SIDE_PX) -> NDArray[np.uint8]:
+    """(6, side, side, 3) uint8: drawn faces of six tones with spots, shade and grain; the same at every call."""
+    rng = np.random.default_rng(GOLDEN_SEED)
+    cv2.setRNGSeed(GOLDEN_SEED)
+    return np.stack([_drawn_face(rng, tone, side_px) for tone in TONES[:GOLDEN_PICTURES]])
+
+
+def _drawn_face(rng: np.random.Generator, tone: tuple[int, int, int], side_px: int) -> NDArray[np.uint8]:
+    rgb = np.full((SIDE_PX, SIDE_PX, 3), rng.integers(20, 230, 3), np.uint8)
+    cv2.ellipse(rgb, (112, 110), (96, 125), 0, 0, 360, tone, -1, cv2.LINE_AA)
+    dark = tuple(int(0.45 * part) for part in tone)
+    for x in (70, 154):
+        cv2.ellipse(rgb, (x, 68), (17, 8), 0, 0, 360, (235, 235, 235), -1, cv2.LINE_AA)
+        cv2.circle(rgb, (x, 68), 7, (45, 35, 30), -1, cv2.LINE_AA)
+        cv2.ellipse(rgb, (x, 48), (22, 5), 0, 180, 360, dark, 5, cv2.LINE_AA)
+    cv2.ellipse(rgb, (112, 116), (15, 8), 0, 0, 180, dark, 3, cv2.LINE_AA)
+    cv2.ellipse(rgb, (112, 160), (32, 9), 0, 0, 360, (170, 80, 85), -1, cv2.LINE_AA)
+    for _ in range(int(rng.integers(0, 30))):
+        x, y = (int(place) for place in rng.normal((112, 115), (40, 45)))
+        shade = tuple(int(part * factor) for part, factor in zip(tone, rng.uniform(0.5, 1.0, 3), strict=True))
+        cv2.circle(rgb, (x, y), int(rng.integers(1, 5)), shade, -1, cv2.LINE_AA)
+    grain = rng.normal(0, 5, rgb.shape)
+    drawn = degrade(rng, np.clip(rgb + grain, 0, 255).astype(np.uint8))
+    return np.asarray(cv2.resize(drawn, (side_px, side_px), interpolation=cv2.INTER_AREA), np.uint8)
