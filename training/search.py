@@ -1,0 +1,197 @@
+"""Options of `tune` -> a study of trials that outlives any end, and what it found: best.json, tables, plots.
+
+A study of our own (SQLite below --out) is locked by the process that searches: a trial that still "runs" when the lock is free
+was killed. Studies elsewhere may have several searchers; there Optuna's heartbeat says which trials were killed. Either way
+the killed trial is marked as failed and its setting is asked for once more.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+
+from training import command, recipes, search_space, trials, weights
+from training.command import BadInput
+from training.data import mixture
+from training.face_kfold import begun
+from training.search_report import told, write
+from training.trials import Material, Objective
+
+STORE, LOCK = "study.db", "study.lock"
+BEAT_S = 60  # between two signs of life of a searcher, where others may search too
+FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
+AGAIN = "again"  # number of the failed trial whose setting is asked for once more
+ABOUT = "about"  # what the figures of a study are of; others cannot be compared with them
+
+
+def search(options: argparse.Namespace) -> None:
+    """All of it, in order; what was done before an interruption is kept."""
+    weights.check(options.weights)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    options.out.mkdir(parents=True, exist_ok=True)
+    with alone(options.out / LOCK), warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        material = material_of(options)
+        aim = trials.objective(material)
+        study = opened(options, f"{aim.name}, {options.epochs} epochs, {material.digest}")
+        counts = ", ".join(f"{part} {len(rows)}" for part, rows in material.rows.items())
+        print(f"{aim.name} on validation is searched; pictures: {counts}", flush=True)
+        run(study, options, material, aim)
+        write(study, options.out, aim.name)
+    save_best(study, options, aim)
+
+
+@contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """One search in a folder at a time.
+
+    Raises:
+        BadInput: another process searches there.
+    """
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BadInput(
+                f"{path.parent}: another search is running there; wait for it, or name another --out."
+            ) from None
+        yield
+
+
+def material_of(options: argparse.Namespace) -> Material:
+    """Pictures read, parted, and the backbones opened; the part "test" stays behind."""
+    options.said_only = False
+    known = begun(options, mixture.read(options.data, limit=options.limit))
+    rows = {part: known.of(part) for part in ("train", "validation")}
+    labels = known.prepared.pictures
+    truth = {
+        part: np.array([known.classes.index(str(labels[row].label)) for row in held], np.intp)
+        for part, held in rows.items()
+    }
+    return Material(
+        known.classes,
+        known.prepared,
+        rows,
+        truth,
+        lambda: weights.network(options.weights, known.trained),
+        known.backbones,
+        options.cache / "features",
+    )
+
+
+def opened(options: argparse.Namespace, about: str) -> optuna.Study:
+    """The study, new or as it was left; trials that were killed are marked as failed.
+
+    Raises:
+        BadInput: the database cannot be used, or the study is of other pictures, parts, classes, backbones or epochs.
+    """
+    own = options.storage is None
+    url = f"sqlite:///{(options.out / STORE).resolve()}" if own else options.storage
+    try:
+        beats = {} if own else {"heartbeat_interval": BEAT_S}
+        storage = optuna.storages.RDBStorage(url, **beats)
+        name = options.study or options.data.resolve().stem
+        study = optuna.create_study(
+            storage=storage,
+            study_name=name,
+            direction="maximize",
+            load_if_exists=True,
+            pruner=search_space.pruner(options.pruner, options.epochs),
+        )
+    except (SQLAlchemyError, ImportError, optuna.exceptions.StorageInternalError, RuntimeError) as error:
+        if command.is_full_disk(error):
+            raise
+        raise BadInput(f"--storage {safe(url)}: cannot be used ({reason(error)}).") from error
+    if study.user_attrs.setdefault(ABOUT, about) != about:
+        raise BadInput(
+            f"the study {name} in {safe(url)} is of other pictures, parts, classes, backbones or epochs; give this one another "
+            "name with --study, or another --out."
+        )
+    study.set_user_attr(ABOUT, about)
+    for trial in study.get_trials(deepcopy=False, states=[TrialState.RUNNING]) if own else ():
+        study.tell(trial.number, state=TrialState.FAIL)
+    return study
+
+
+def safe(url: str) -> str:
+    """A database's URL without its password."""
+    try:
+        return make_url(url).render_as_string(hide_password=True)
+    except ArgumentError:
+        return "(no URL such as sqlite:///study.db or postgresql://user@host/name)"
+
+
+def reason(error: BaseException) -> str:
+    """What is at the bottom of an error, in one line; no URLs, which may hold passwords."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    if isinstance(error, ArgumentError | NoSuchModuleError):
+        return "no database of this kind is known"
+    return next(iter(str(error).splitlines()), type(error).__name__)[:200]
+
+
+def run(study: optuna.Study, options: argparse.Namespace, material: Material, aim: Objective) -> None:
+    """Trials until as many as wanted are finished, or the grid is."""
+    work = options.out / "trials"
+
+    def value(trial: optuna.Trial) -> float:
+        setting = search_space.suggested(trial, epochs=options.epochs, fine_tune=options.fine_tune, seed=options.seed)
+        return trials.value_of(trial, setting, material, aim, work)
+
+    while (done := len(study.get_trials(deepcopy=False, states=FINISHED))) < options.trials:
+        ask_again(study)
+        every = len(study.get_trials(deepcopy=False))
+        study.sampler = search_space.sampler(
+            options.sampler, seed=options.seed, done=every, fine_tune=options.fine_tune
+        )
+        waiting = study.get_trials(deepcopy=False, states=[TrialState.WAITING])
+        if options.sampler == "grid" and not waiting and study.sampler.is_exhausted(study):
+            print(f"the grid has no further settings; {done} trials are finished", flush=True)
+            return
+        study.optimize(value, n_trials=1, gc_after_trial=True)
+        last = study.get_trials(deepcopy=False, states=FINISHED)[-1]
+        print(f"trial {done + 1} of {options.trials}: {told(last)}", file=sys.stderr, flush=True)
+
+
+def ask_again(study: optuna.Study) -> None:
+    """Queue the settings of failed trials that nobody has asked for once more."""
+    every = study.get_trials(deepcopy=False)
+    asked = {one.user_attrs.get(AGAIN) for one in every}
+    for failed in every:
+        if failed.state == TrialState.FAIL and failed.number not in asked and failed.params:
+            study.enqueue_trial(failed.params, user_attrs={AGAIN: failed.number})
+
+
+def save_best(study: optuna.Study, options: argparse.Namespace, aim: Objective) -> None:
+    """best.json, and what to do with it."""
+    best = best_of(study.trials)
+    if best is None:
+        raise BadInput("no trial came to its end, all were pruned; give more --trials, or --pruner none.")
+    setting = search_space.suggested(
+        optuna.trial.FixedTrial(best.params, best.number),
+        epochs=options.epochs,
+        fine_tune=options.fine_tune,
+        seed=options.seed,
+    )
+    path = options.out / "best.json"
+    found = {"trial": best.number, f"{aim.name} on validation": best.value, "study": study.study_name}
+    recipes.write(setting, path, found)
+    print(f"best of {len(study.trials)} trials: {told(best)}", flush=True)
+    print(f"train with it: python -m training.train_hare_run {options.data} --recipe {path} --out …", flush=True)
+
+
+def best_of(every: Sequence[FrozenTrial]) -> FrozenTrial | None:
+    """The finished trial with the highest value, the first of equal ones."""
+    complete = [one for one in every if one.state == TrialState.COMPLETE]
+    return max(complete, key=lambda one: (one.value, -one.number), default=None)
