@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 TEMPLATES = Path(__file__).parent / "templates"
-NUMBER = re.compile(r"[-+−–≥<]? ?\d|–$")  # how a cell begins that is set to the right
+NUMBER = re.compile(r"[-+−≥<]? ?\d[\d.]*( \(.+\))?|–")  # a cell that is set to the right
 MARKED = {"met": "good", "not shown": "open", "not met": "bad", "not measured": "none", "too few": "none"}
 
 
@@ -102,8 +102,9 @@ def _spaced(paragraphs: Sequence[str]) -> list[str]:
 
 
 def _to_the_right(table: Table) -> list[bool]:
-    """Which columns hold numbers."""
-    return [any(map(NUMBER.match, column)) for column in zip(table.head, *table.rows, strict=True)]
+    """Which columns hold numbers; the first one names its row."""
+    columns = zip(table.head, *table.rows, strict=True)
+    return [place > 0 and any(map(NUMBER.fullmatch, column)) for place, column in enumerate(columns)]
 
 
 def _inlined(plot: Plot) -> str:

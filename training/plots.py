@@ -112,7 +112,7 @@ def reliability(truth: NDArray[np.intp], ways: Mapping[str, tuple[NDArray[np.flo
         axes.plot(said, was, color=BLUE, lw=2)
         for many, face in ((counts[held] >= TOO_FEW, BLUE), (counts[held] < TOO_FEW, "white")):
             axes.plot(said[many], was[many], "o", color=BLUE, markerfacecolor=face)
-        axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="probability of the answer", ylabel="share of right answers")
+        axes.set(xlim=(0, 1), ylim=(-0.02, 1.02), xlabel="probability of the answer", ylabel="share of right answers")
         axes.set_title(f"{title}: calibration error {_told(error)}")
     figure.text(
         0.5,

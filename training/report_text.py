@@ -237,11 +237,13 @@ def _spreads(found: Findings, run: Run) -> list[str]:
     """How far groups lie apart, and where that says little."""
     if not found.people:
         return ["Nothing is known of the people in the test pictures."]
-    told = [
-        f"By {attribute} the {ACCURACY} differs by {apart:.2f} at most between groups of {TOO_FEW} pictures or more."
-        for attribute, held in found.people.items()
-        if (apart := fairness.spread(held, ACCURACY)) is not None
-    ]
+    apart = {name: fairness.spread(held, ACCURACY) for name, held in found.people.items()}
+    named = [f"{by:.2f} by {name}" for name, by in apart.items() if by is not None]
+    told = (
+        [f"Between groups of {TOO_FEW} pictures or more the {ACCURACY} differs at most by {_listed(named)}."]
+        if named
+        else []
+    )
     one_sided = [
         attribute
         for attribute, held in found.people.items()
