@@ -92,6 +92,14 @@ def counted(text: str) -> int:
     return value
 
 
+def none_or_more(text: str) -> int:
+    """A whole number from 0, as an option's type."""
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{text} must be 0 or more")
+    return value
+
+
 def share(text: str) -> float:
     """A number from 0 to below 1, as an option's type."""
     value = float(text)

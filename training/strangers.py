@@ -30,13 +30,16 @@ def crops_of(prepared: Prepared, parts: Sequence[str], root: Path) -> dict[str, 
     Args:
         prepared: all pictures; taken are those without a class in the part "test", of kinds that have no class anywhere.
         parts: of each picture.
-        root: folder that may hold `wider` and `skin_defects`; kinds that it lacks are left out.
+        root: folder that may hold `wider` and `skin_defects`; left out where none of the pictures lies in it, or it lacks them.
     """
     classed = {(one.source, one.kind) for one in prepared.pictures if one.label is not None}
     found: dict[str, list[NDArray[np.uint8]]] = {}
     for one, part, crop in zip(prepared.pictures, parts, prepared.crops, strict=True):
         if part == "test" and one.label is None and (one.source, one.kind) not in classed:
             found.setdefault(f"other pictures of {one.source}", []).append(crop)
+    home = root.resolve()
+    if not any(one.path.resolve().is_relative_to(home) for one in prepared.pictures):
+        return {kind: held[:MOST] for kind, held in found.items()}
     if (root / "wider").is_dir():
         scenes = (piece for scene in faces.crowds(root, "test") for piece in faces.tiles(scene))
         found[TILES] = [preprocessing.middle(piece.rgb) for piece in scenes]

@@ -1,0 +1,409 @@
+"""The options of train_hare_run -> its run, step by step: pictures, parts, backbones, features, heads, figures, artefact."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import shlex
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from analyzer import distribution
+from analyzer.artefact import probabilities
+from analyzer.distribution import Distribution
+from training import (
+    baselines,
+    cards,
+    ensembles,
+    evaluate,
+    export,
+    features,
+    fine_tuning,
+    gradcam,
+    heads,
+    networks,
+    pretext,
+    recipes,
+    report,
+    strangers,
+    tracking,
+    weights,
+)
+from training.cards import Evidence
+from training.command import BadInput
+from training.data import mixture, partition
+from training.data.augmentation import STANDARD
+from training.data.mixture import Mixture
+from training.data.prepared import Prepared, prepare
+from training.ensembles import Candidate, Known
+from training.face_kfold import tell
+from training.features import Backbones
+from training.findings import Run
+from training.heads import Floats, Indices
+from training.recipes import Setting
+from training.scores import Answers
+from training.tracking import Tracker
+
+SPLIT = "split.json"
+PARTS = partition.PARTS
+EXPLAINED = 6  # test pictures whose evidence is shown
+MOST_ARTEFACT_MB = 500
+RECIPE_OPTIONS = ("epochs", "batch", "rate", "schedule", "label_smoothing")
+FINE_TUNED = "fine-tuned"
+
+
+@dataclass(frozen=True, eq=False)
+class Pictures:
+    """All pictures with their parts; rows and truth of the labelled ones."""
+
+    given: Mixture
+    prepared: Prepared
+    parts: Sequence[str]
+    left_out: Sequence[str] = ()
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return self.given.classes
+
+    @cached_property
+    def rows(self) -> Mapping[str, Indices]:
+        """Part → labelled pictures, as rows of `prepared`."""
+        pairs = list(zip(self.prepared.pictures, self.parts, strict=True))
+        return {
+            part: np.array([row for row, (one, its) in enumerate(pairs) if one.label and its == part], np.intp)
+            for part in PARTS
+        }
+
+    @cached_property
+    def truth(self) -> Mapping[str, Indices]:
+        """Part → (N,) index of the class."""
+        labels = self.prepared.pictures
+        return {
+            part: np.array([self.classes.index(str(labels[row].label)) for row in rows], np.intp)
+            for part, rows in self.rows.items()
+        }
+
+    def of(self, part: str) -> Prepared:
+        return self.prepared.subset(self.rows[part])
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """A whole network with what was chosen, and the features of its own backbones: part → (N, V, 3328)."""
+
+    network: keras.Model
+    chosen: Candidate
+    backbones: Backbones
+    features: Mapping[str, NDArray[np.float16]]
+
+
+def train(options: argparse.Namespace) -> None:
+    """All of it, in order; what was done before an interruption is kept."""
+    begun = time.monotonic()
+    weights.check(options.weights)
+    setting = setting_of(options)
+    options.out.mkdir(parents=True, exist_ok=True)
+    tracker = Tracker(options.out, {**vars(options), **asdict(setting.recipe)})
+
+    pictures = gathered(options)
+    base = backbones(options, pictures)
+    opened = features.opened(base, options.cache, options.precision)
+    fed = features_of(opened, pictures, setting, options)
+    validation = known(pictures, "validation", fed)
+    found = candidates(pictures, fed, setting, options, tracker)
+    chosen = ensembles.best(found, validation)
+    trained = Trained(network_of(base, chosen, pictures.classes), chosen, opened, fed)
+    if setting.fine_tune:
+        trained, tuned = fine_tuned(trained, pictures, setting, options, tracker)
+        found.append(tuned)
+    tell_candidates(found, trained.chosen, validation, tracker)
+
+    final = Final(pictures, trained, options)
+    evidence = evidence_of(final)
+    export.export(trained.network, options.model_dir, cards.card(evidence), final.known)
+    figures = report.write(run_of(final, evidence, found), options.out)
+    tracker.log({f"test/{name}": one["value"] for name, one in figures["overall"].items()})
+    tracker.finish([options.out / name for name in ("config.json", "metrics.json", "report.html")])
+    tell_costs(options.model_dir, time.monotonic() - begun)
+
+
+def setting_of(options: argparse.Namespace) -> Setting:
+    """What --recipe says, or the default; options that were given overrule it."""
+    setting = recipes.read(options.recipe) if options.recipe else Setting()
+    said = {name: getattr(options, name) for name in RECIPE_OPTIONS if getattr(options, name) is not None}
+    whole = {name: getattr(options, name) for name in ("views", "fine_tune") if getattr(options, name) is not None}
+    return replace(setting, recipe=replace(setting.recipe, **said, seed=options.seed), **whole)
+
+
+def gathered(options: argparse.Namespace) -> Pictures:
+    """Pictures read, what is not wanted left out, parted, and audited."""
+    given = mixture.read(options.data, limit=options.limit)
+    prepared = prepare(given.pictures, options.cache / "pictures", given.problems)
+    tell(prepared, given.classes)
+    before = weights.seen(options.weights)
+    seen = {one.group for one, facts in zip(prepared.pictures, prepared.facts, strict=True) if facts.sha256 in before}
+    return Pictures(given, prepared, parted(options.out / SPLIT, prepared, options.seed, seen))
+
+
+def parted(path: Path, prepared: Prepared, seed: int, seen: set[str]) -> list[str]:
+    """The part of each picture, kept in a file; groups that the weights have seen are trained on.
+
+    Raises:
+        BadInput: a class has too few groups, or an earlier split puts what the weights have seen elsewhere.
+    """
+    try:
+        parts = partition.kept(path, prepared.pictures, seed=seed, seen=seen)
+    except ValueError as error:
+        raise BadInput(str(error)) from error
+    torn = {
+        one.group for one, part in zip(prepared.pictures, parts, strict=True) if one.group in seen and part != "train"
+    }
+    if torn:
+        raise BadInput(
+            f"{path}: {len(torn)} groups of pictures that these weights were trained on are in validation or test, such as "
+            f"{min(torn)}; name another --out, or use the weights that the split was made with."
+        )
+    return parts
+
+
+def backbones(options: argparse.Namespace, pictures: Pictures) -> keras.Model:
+    """A network with trained backbones and a fresh head."""
+    trained = None
+    if options.weights == weights.NONE:
+        trained = pretext.weights(
+            pictures.prepared,
+            pictures.parts,
+            options.out / "backbones",
+            epochs=options.pretext_epochs,
+            seed=options.seed,
+        )
+    return weights.network(options.weights, trained)
+
+
+def features_of(
+    opened: Backbones, pictures: Pictures, setting: Setting, options: argparse.Namespace
+) -> dict[str, NDArray[np.float16]]:
+    """Part → (N, V, 3328): of the training part with views, of the others without."""
+    return {
+        part: features.features_of(
+            opened,
+            pictures.prepared,
+            rows,
+            setting.views if part == "train" else 0,
+            setting.augmentation,
+            options.cache / "features",
+        )
+        for part, rows in pictures.rows.items()
+    }
+
+
+def known(pictures: Pictures, part: str, fed: Mapping[str, NDArray[np.float16]]) -> Known:
+    groups = [pictures.prepared.pictures[row].group for row in pictures.rows[part]]
+    return Known(fed[part], pictures.truth[part], groups)
+
+
+def candidates(
+    pictures: Pictures,
+    fed: Mapping[str, NDArray[np.float16]],
+    setting: Setting,
+    options: argparse.Namespace,
+    tracker: Tracker,
+) -> list[Candidate]:
+    """Heads of each backbone alone and of both, and what is made of them."""
+
+    def told(name: str) -> list[keras.callbacks.Callback]:
+        return watched(name, setting.recipe.epochs, options.out, tracker)
+
+    train, validation = (known(pictures, part, fed) for part in ("train", "validation"))
+    return ensembles.candidates(train, validation, setting.recipe, pictures.classes, options.out / "heads", told)
+
+
+def watched(name: str, epochs: int, out: Path, tracker: Tracker) -> list[keras.callbacks.Callback]:
+    """What a training of this name tells: a bar, TensorBoard's curves, MLflow's figures."""
+    curves = tracking.tensorboard(out / "curves" / name.replace(" ", "_"))
+    return [tracking.Bar(name, epochs), curves, tracker.callback(name)]
+
+
+def network_of(base: keras.Model, chosen: Candidate, classes: Sequence[str]) -> keras.Model:
+    """The whole network: trained backbones, and the chosen head in the form that is served."""
+    network = networks.hare_run(len(classes), units=ensembles.units_of(chosen.chain))
+    networks.take_backbones(network, base)
+    networks.take_head(network, chosen.chain)
+    return network
+
+
+def fine_tuned(
+    trained: Trained, pictures: Pictures, setting: Setting, options: argparse.Namespace, tracker: Tracker
+) -> tuple[Trained, Candidate]:
+    """The network with its top blocks trained on, if that is better on validation, else as it was; and the attempt."""
+    network, history = fine_tuning.tuned(
+        trained.network,
+        pictures.prepared.crops,
+        (pictures.rows["train"], pictures.truth["train"]),
+        (pictures.rows["validation"], pictures.truth["validation"]),
+        epochs=setting.fine_tune,
+        seed=options.seed,
+        label_smoothing=setting.recipe.label_smoothing,
+        work=options.out / "fine_tuning",
+        callbacks=watched(FINE_TUNED, setting.fine_tune, options.out, tracker),
+    )
+    opened = features.opened(network, options.cache, options.precision)
+    fed = features_of(opened, pictures, setting, options)
+    validation = known(pictures, "validation", fed)
+    chain = tuple(networks.head_of(network))
+    attempt = Candidate(
+        FINE_TUNED, chain, heads.logits_of(chain, validation.seen), history, f"from {trained.chosen.name}"
+    )
+    if ensembles.best([trained.chosen, attempt], validation) is attempt:
+        return Trained(network, attempt, opened, fed), attempt
+    return trained, attempt
+
+
+def tell_candidates(found: Sequence[Candidate], chosen: Candidate, validation: Known, tracker: Tracker) -> None:
+    for name, figures in ensembles.table(found, validation).items():
+        tracker.log({f"validation/{name}/{figure}": value for figure, value in figures.items()})
+        line = ", ".join(f"{figure} {value:.3f}" for figure, value in figures.items())
+        print(f"{'→' if name == chosen.name else ' '} {name}: {line}", flush=True)
+
+
+@dataclass(frozen=True, eq=False)
+class Final:
+    """What was trained, measured on validation and test pictures."""
+
+    pictures: Pictures
+    trained: Trained
+    options: argparse.Namespace
+
+    @cached_property
+    def logits(self) -> Mapping[str, Floats]:
+        """Part → (N, C); of validation those that did not help to fit the head."""
+        chain, fed = self.trained.chosen.chain, self.trained.features
+        return {
+            "validation": self.trained.chosen.validation_logits,
+            "test": heads.logits_of(chain, fed["test"][:, 0]),
+        }
+
+    @cached_property
+    def temperature(self) -> float:
+        truth = self.pictures.truth["validation"]
+        weighed = heads.balanced_weights(truth, len(self.pictures.classes))
+        return evaluate.temperature(self.logits["validation"], truth, weighed)
+
+    @cached_property
+    def known(self) -> Distribution:
+        """Where the features of the training pictures and of their views lie."""
+        own = self.trained.features["train"]
+        flat, truth = own.reshape(-1, own.shape[2]), np.repeat(self.pictures.truth["train"], own.shape[1])
+        rank = min(distribution.RANK, (len(flat) - len(self.pictures.classes)) // 2)
+        return distribution.fit(heads.clipped(flat, *heads.usual_range(flat)), truth, rank)
+
+    def distances(self, fed: NDArray[np.float16]) -> NDArray[np.float64]:
+        """(N,) of (N, V, 3328) features."""
+        return np.array([self.known.distance(one.astype(np.float32)) for one in fed[:, 0]])
+
+    @cached_property
+    def strangers(self) -> dict[str, NDArray[np.float64]]:
+        """Kind of picture that is none of the classes → distances."""
+        kinds = strangers.crops_of(self.pictures.prepared, self.pictures.parts, data_root())
+        shelf = self.options.cache / "features"
+        made = {
+            kind: features.of_crops(self.trained.backbones, crops, 0, STANDARD, shelf) for kind, crops in kinds.items()
+        }
+        return {kind: self.distances(fed) for kind, fed in made.items()}
+
+    def answers(self, logits: Floats) -> Answers:
+        """To the test pictures."""
+        held = [self.pictures.prepared.pictures[row] for row in self.pictures.rows["test"]]
+        shares = probabilities(logits, self.temperature)
+        groups, sources = [one.group for one in held], [one.source for one in held]
+        return Answers(
+            self.pictures.classes, self.pictures.truth["test"], shares.argmax(axis=1), groups, sources, shares
+        )
+
+
+def data_root() -> Path:
+    """Where data sets lie that no mixture names."""
+    return Path(os.environ.get("SKIN_DATA") or mixture.DEFAULT_ROOT)
+
+
+def evidence_of(final: Final) -> Evidence:
+    """What the card is written from; here the test part is opened."""
+    pictures, trained = final.pictures, final.trained
+    train, test = pictures.of("train"), pictures.of("test")
+    return Evidence(
+        answers=final.answers(final.logits["test"]),
+        pictures=test.pictures,
+        facts=test.facts,
+        baselines=baselines.answered(train, pictures.truth["train"], test, seed=final.options.seed),
+        temperature=final.temperature,
+        distances=final.distances(trained.features["test"]),
+        limit=float(np.quantile(final.distances(trained.features["validation"]), cards.FAMILIAR_SHARE)),
+        strangers=final.strangers,
+        matched=None,
+        trained=train.pictures,
+        trained_facts=train.facts,
+        licences=pictures.given.licences,
+        counts={part: len(rows) for part, rows in pictures.rows.items()},
+        notes=notes(final),
+    )
+
+
+def notes(final: Final) -> list[str]:
+    chosen = final.trained.chosen
+    told = f" ({chosen.note})" if chosen.note else ""
+    return [
+        weights.note(final.options.weights),
+        f"Head: {chosen.name}{told}, the best of those tried on validation pictures.",
+    ]
+
+
+def run_of(final: Final, evidence: Evidence, found: Sequence[Candidate]) -> Run:
+    """What the report is written from."""
+    pictures, options = final.pictures, final.options
+    test, truth = pictures.of("test"), pictures.truth["test"]
+    shown = [int(np.flatnonzero(truth == label)[0]) for label in np.unique(truth)][:EXPLAINED]
+    answered = [int(final.logits["test"][row].argmax()) for row in shown]
+    titles = [f"{pictures.classes[truth[row]]} picture" for row in shown]
+    network = final.trained.network
+    return Run(
+        title="Skin classes of faces: EfficientNetB0 and ResNet50",
+        command=shlex.join(["python", "-m", "training.train_hare_run", *sys.argv[1:]]),
+        config={name: str(value) for name, value in vars(options).items()},
+        classes=pictures.classes,
+        pictures=test.pictures,
+        facts=test.facts,
+        crops=test.crops,
+        truth=truth,
+        logits=final.logits["test"],
+        temperature=final.temperature,
+        logits_validation=final.logits["validation"],
+        truth_validation=pictures.truth["validation"],
+        baselines=evidence.baselines,
+        history=final.trained.chosen.history or next(one.history for one in found if one.history),
+        candidates=ensembles.table(found, known(pictures, "validation", final.trained.features)),
+        explanations=gradcam.explain(
+            network, test.crops[shown], answered, pictures.classes, titles, options.out / "plots"
+        ),
+        notes=[*cards.NOTES, *evidence.notes],
+        pictures_validation=[pictures.prepared.pictures[row] for row in pictures.rows["validation"]],
+        split=options.out / SPLIT,
+    )
+
+
+def tell_costs(folder: Path, seconds: float) -> None:
+    """Print time, peak memory and the artefact's size."""
+    kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    peak_gb = kilobytes / (1024**2 if sys.platform != "darwin" else 1024**3)
+    size_mb = sum(path.stat().st_size for path in folder.iterdir() if path.is_file()) / 1e6
+    print(
+        f"{seconds / 60:.1f} minutes, peak memory {peak_gb:.2f} GB, artefact {folder} of {size_mb:.0f} MB", flush=True
+    )
