@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -38,9 +39,15 @@ def material(sources: Mapping[str, tuple[int, ...]] | None = None) -> Drawn:
     homes = sources or {"one": (0, 1, 2)}
     of_class = {index: name for name, held in homes.items() for index in held}
     labels = [*truth["train"], *truth["validation"]]
-    pictures = [Picture(Path(f"{row}.png"), of_class[label], CLASSES[label], str(row)) for row, label in enumerate(labels)]
+    pictures = [
+        Picture(Path(f"{row}.png"), of_class[label], CLASSES[label], str(row)) for row, label in enumerate(labels)
+    ]
     prepared = Prepared(pictures, [], np.zeros((0, 8, 8, 3), np.uint8), [])
     return Drawn(CLASSES, prepared, rows, truth, None, None, Path())  # type: ignore[arg-type]  # of no use here
+
+
+def with_source(picture: Picture, source: str) -> Picture:
+    return replace(picture, source=source)
 
 
 def main() -> None:
