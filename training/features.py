@@ -37,14 +37,15 @@ Halves = NDArray[np.float16]
 
 @dataclass(frozen=True, eq=False)
 class Backbones:
-    """The frozen part of a network, compiled. Attributes: `digest`, of its weights."""
+    """The frozen part of a network, compiled. Attributes: `digest`, of its weights; `width`, number of its features."""
 
     network: Network
     digest: str
     precision: str
+    width: int = WIDTH
 
     def __call__(self, picture: NDArray[np.uint8]) -> Halves:
-        """(3328,) float16 of one (S, S, 3) uint8 picture."""
+        """(width,) float16 of one (S, S, 3) uint8 picture."""
         features = self.network(picture[None])[artefact.FEATURES][0]
         return np.asarray(np.clip(features, -LARGEST, LARGEST), np.float16)
 
@@ -67,7 +68,7 @@ def opened(network: keras.Model | Path, work: Path, precision: str = "f32") -> B
         path.unlink()
     digest = hashlib.sha256(form.weights).hexdigest()
     compiled = runtime.load(form.xml, form.weights, threads=CORES, precision=precision)
-    return Backbones(compiled, digest, compiled.precision)
+    return Backbones(compiled, digest, compiled.precision, len(form.head[0][0]) - form.demographics)
 
 
 def features_of(
@@ -79,7 +80,7 @@ def features_of(
     cache: Path,
     precision: str = "f32",
 ) -> Halves:
-    """(N, 1 + views, 3328) float16: of each picture itself, then of its augmented views.
+    """(N, 1 + views, width) float16: of each picture itself, then of its augmented views; the width of a pair is 3328.
 
     Args:
         network: a Hare Run network, its file, or its `opened` backbones.
@@ -95,7 +96,7 @@ def of_crops(
     backbones: Backbones, crops: Sequence[NDArray[np.uint8]], views: int, augmentation: Augmentation, cache: Path
 ) -> Halves:
     """As `features_of`, of crops alone."""
-    answer = np.empty((len(crops), 1 + views, WIDTH), np.float16)
+    answer = np.empty((len(crops), 1 + views, backbones.width), np.float16)
     cache.mkdir(parents=True, exist_ok=True)
     with closing(_store(cache / STORE)) as store:
         missing = []

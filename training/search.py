@@ -15,7 +15,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.engine import make_url
@@ -23,8 +22,6 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from training import command, recipes, search_space, trials, weights
 from training.command import BadInput
-from training.data import mixture
-from training.face_kfold import begun
 from training.search_report import told, write
 from training.trials import Material, Objective
 
@@ -71,21 +68,17 @@ def alone(path: Path) -> Iterator[None]:
 
 def material_of(options: argparse.Namespace) -> Material:
     """Pictures read, parted, and the backbones opened; the part "test" stays behind."""
-    options.said_only = False
-    known = begun(options, mixture.read(options.data, limit=options.limit))
-    rows = {part: known.of(part) for part in ("train", "validation")}
-    labels = known.prepared.pictures
-    truth = {
-        part: np.array([known.classes.index(str(labels[row].label)) for row in held], np.intp)
-        for part, held in rows.items()
-    }
+    from training import features, hare_run
+
+    pictures = hare_run.gathered(options)
+    base = hare_run.backbones(options, pictures)
     return Material(
-        known.classes,
-        known.prepared,
-        rows,
-        truth,
-        lambda: weights.network(options.weights, known.trained),
-        known.backbones,
+        pictures.classes,
+        pictures.prepared,
+        {part: pictures.rows[part] for part in ("train", "validation")},
+        {part: pictures.truth[part] for part in ("train", "validation")},
+        base,
+        features.opened(base, options.cache, options.precision),
         options.cache / "features",
     )
 

@@ -40,7 +40,7 @@ class Material:
     prepared: Prepared
     rows: Mapping[str, Rows]
     truth: Mapping[str, Rows]
-    network: Callable[[], keras.Model]
+    network: keras.Model
     backbones: features.Backbones
     cache: Path
 
@@ -130,7 +130,7 @@ def value_of(trial: optuna.Trial, setting: Setting, material: Material, aim: Obj
 def _unfrozen(chain: heads.Chain, setting: Setting, material: Material, folder: Path) -> NDArray[np.float32]:
     """(N, C) what the network answers to the validation pictures once its top blocks were trained on."""
     network = networks.hare_run(len(material.classes), units=setting.recipe.units)
-    networks.take_backbones(network, material.network())
+    networks.take_backbones(network, material.network)
     networks.take_head(network, chain)
     crops = material.prepared.crops
     parts = [(material.rows[part], material.truth[part]) for part in ("train", "validation")]

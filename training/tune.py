@@ -54,6 +54,7 @@ def parsed() -> Namespace:
         metavar="N",
         help="let trials unfreeze the top blocks for N epochs (0: none)",
     )
+    add("--drop", default="", help="what the audit finds to be left out, as in train_hare_run (default: nothing)")
     add("--pretext-epochs", type=command.counted, help="of each backbone, with --weights none, other than usual")
     add("--precision", choices=("f32", "bf16"), default="f32", help="of the frozen backbones (default %(default)s)")
     add("--cache", type=Path, help="what is kept of pictures; several runs may share it (default: DIR/cache)")
