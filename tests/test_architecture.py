@@ -45,6 +45,7 @@ TRAINING_MAY_USE = {
     "preprocessing",
     "artefact",
     "distribution",
+    "explanation",
     "keras_files",
     "settings",
     "wording",

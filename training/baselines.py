@@ -6,9 +6,9 @@ colour and texture of the crop, which sees no shapes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import cv2
 import numpy as np
@@ -19,6 +19,10 @@ from analyzer.artefact import BASELINE
 from analyzer.settings import CORES
 from analyzer.values import Rgb
 from training.data.facts import Facts, statistics
+
+if TYPE_CHECKING:
+    from sklearn.ensemble import RandomForestClassifier
+    from sklearn.pipeline import Pipeline
 
 CONSTANT, FOREST = "constant", "random forest on colour and texture"
 RINGS = ((8, 1), (16, 2), (8, 4))  # points and radius in px of each local binary pattern
@@ -38,23 +42,32 @@ class Seen(Protocol):
 
 
 def answered(train: Seen, truth: Classes, asked: Seen, *, seed: int = 0) -> dict[str, Classes]:
-    """What each baseline answers to the asked pictures.
+    """What each baseline answers to the asked pictures: `fitted`, for those who ask once."""
+    return fitted(train, truth, seed=seed)(asked)
+
+
+def fitted(train: Seen, truth: Classes, *, seed: int = 0) -> Callable[[Seen], dict[str, Classes]]:
+    """All baselines.
 
     Args:
         train: pictures to learn from.
         truth: (N,) their classes.
-        asked: other pictures, M of them.
         seed: of the forest.
 
     Returns:
-        Name → (M,) index of the class.
+        M other pictures → name of a baseline → (M,) index of the class that it answers.
     """
-    colours, others = (_all(one.crops) for one in (train, asked))
-    return {
-        CONSTANT: constant(truth, len(asked.facts)),
-        BASELINE: by_regression(statistics(train.facts), truth, statistics(asked.facts)),
-        FOREST: by_forest(colours, truth, others, seed=seed),
-    }
+    regression = _regression().fit(statistics(train.facts), truth)
+    forest = _forest(seed).fit(_all(train.crops), truth)
+
+    def answers(asked: Seen) -> dict[str, Classes]:
+        return {
+            CONSTANT: constant(truth, len(asked.facts)),
+            BASELINE: np.asarray(regression.predict(statistics(asked.facts)), np.intp),
+            FOREST: np.asarray(forest.predict(_all(asked.crops)), np.intp),
+        }
+
+    return answers
 
 
 def constant(truth: Classes, count: int) -> Classes:
@@ -62,24 +75,22 @@ def constant(truth: Classes, count: int) -> Classes:
     return np.full(count, np.bincount(truth).argmax(), np.intp)
 
 
-def by_regression(fitted_on: NDArray[np.float32], truth: Classes, asked: NDArray[np.float32]) -> Classes:
-    """(M,) class by logistic regression on (N, F) numbers, classes weighed alike."""
+def _regression() -> Pipeline:
+    """Logistic; numbers standardised, classes weighed alike."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000, class_weight="balanced"))
-    return np.asarray(model.fit(fitted_on, truth).predict(asked), np.intp)
+    return make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000, class_weight="balanced"))
 
 
-def by_forest(fitted_on: NDArray[np.float32], truth: Classes, asked: NDArray[np.float32], *, seed: int = 0) -> Classes:
-    """(M,) class by a random forest on (N, F) numbers, classes weighed alike (Breiman 2001)."""
+def _forest(seed: int) -> RandomForestClassifier:
+    """Breiman 2001; classes weighed alike."""
     from sklearn.ensemble import RandomForestClassifier
 
-    forest = RandomForestClassifier(
+    return RandomForestClassifier(
         TREES, min_samples_leaf=LEAST_LEAF, class_weight="balanced", random_state=seed, n_jobs=CORES
     )
-    return np.asarray(forest.fit(fitted_on, truth).predict(asked), np.intp)
 
 
 def colour_and_texture(crop: Rgb) -> NDArray[np.float32]:

@@ -64,6 +64,7 @@ def explain(
     classes: Sequence[str],
     titles: Sequence[str],
     folder: Path,
+    demographics: NDArray[np.float32] | None = None,
 ) -> list[Path]:
     """Write one PNG a picture: the crop, then the evidence that each backbone and all of them together see.
 
@@ -74,6 +75,7 @@ def explain(
         classes: names of all classes.
         titles: (N,) what each picture is called; names of the files.
         folder: made where it is missing.
+        demographics: (N, width) float32 of a second input; nothing is said where None.
 
     Raises:
         ValueError: as `maps_of`.
@@ -82,7 +84,7 @@ def explain(
 
     written = []
     for place, (crop, label, title) in enumerate(zip(crops, labels, titles, strict=True)):
-        found = maps_of(network, crop, int(label))
+        found = maps_of(network, crop, int(label), None if demographics is None else demographics[place])
         pictures = [crop, *(drawn(crop, one) for one in found.values())]
         names = [f"{title}\nevidence for {classes[label]}", *found]
         plain = "".join(sign if sign.isalnum() or sign in "-_" else "_" for sign in title)

@@ -113,10 +113,12 @@ def _sheet(run: Run, found: Findings) -> Any:
 
 
 def _explanations(run: Run, folder: Path) -> dict[str, Plot]:
-    answer = {}
+    """Those that lie elsewhere are copied."""
+    answer, home = {}, folder.parent.resolve()
     for place, path in enumerate(run.explanations):
-        kept = path if path.resolve().is_relative_to(folder.resolve()) else folder / path.name
-        if kept != path:
+        inside = path.resolve().is_relative_to(home)
+        kept = folder.parent / path.resolve().relative_to(home) if inside else folder / path.name
+        if not inside:
             with whole(kept) as unfinished:
                 shutil.copyfile(path, unfinished)
         answer[f"explanation {place}"] = Plot(kept, path.stem.replace("_", " "))

@@ -222,14 +222,21 @@ def test_names_from_outside_stay_text(tmp_path: Path) -> None:
     assert "](one%20plot.png)" in text
 
 
-def test_a_report_can_be_written_again_and_explanations_are_taken_along(tmp_path: Path) -> None:
+def test_a_report_can_be_written_again_and_explanations_are_taken_along(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "cam.png").write_bytes((Path(__file__).parent / "test_report.py").read_bytes())
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "report.md").write_text("of an earlier run")
-    report.write(made(explanations=[tmp_path / "cam.png"], history=[], candidates={}), tmp_path / "run")
+    (tmp_path / "run" / "plots").mkdir()
+    (tmp_path / "run" / "plots" / "own.png").write_bytes(b"png")
+    monkeypatch.chdir(tmp_path)
+    given = [tmp_path / "cam.png", tmp_path / "run" / "plots" / "own.png"]
+    report.write(made(explanations=given, history=[], candidates={}), Path("run"))
     assert (tmp_path / "run" / "plots" / "cam.png").read_bytes() == (tmp_path / "cam.png").read_bytes()
     text = (tmp_path / "run" / "report.md").read_text()
     assert "![cam](plots/cam.png)" in text
+    assert "![own](plots/own.png)" in text
     assert "## Training" not in text
     assert not list((tmp_path / "run").rglob("*.part*"))
 
