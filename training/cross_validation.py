@@ -23,7 +23,7 @@ from training.data.pictures import Picture
 from training.data.sampling import Rows, Said
 
 if TYPE_CHECKING:
-    from training.heads import Chain, Recipe
+    from training.heads import Chain, Recipe, Row
 
 STOPPING_SHARE = 0.15  # of a fold's training pictures, by whole groups, decides when its training ends
 LEAST_SAID = 20  # training pictures that must say something for it to be learned from
@@ -39,6 +39,7 @@ class Table:
         features: (N, 1 + V, D) float16: of each picture itself, then of its views.
         said: (N, 12) float32 by `data.demographics.vector`.
         truth: (N,) index in `classes`.
+        seen: groups that the backbones learned from: they never decide when a training ends.
     """
 
     classes: tuple[str, ...]
@@ -46,14 +47,15 @@ class Table:
     features: NDArray[np.float16]
     said: Said
     truth: Rows
+    seen: frozenset[str] = frozenset()
 
     def of(self, rows: Rows) -> Table:
         pictures = [self.pictures[row] for row in rows]
-        return Table(self.classes, pictures, self.features[rows], self.said[rows], self.truth[rows])
+        return Table(self.classes, pictures, self.features[rows], self.said[rows], self.truth[rows], self.seen)
 
     @cached_property
     def digest(self) -> str:
-        found = hashlib.sha256(repr((self.classes, [one.group for one in self.pictures])).encode())
+        found = hashlib.sha256(repr((self.classes, [one.group for one in self.pictures], sorted(self.seen))).encode())
         for array in (self.features, self.said, self.truth):
             found.update(np.ascontiguousarray(array).data)
         return found.hexdigest()
@@ -70,7 +72,12 @@ class Plan:
 def answers(
     table: Table, folds: Sequence[int], plan: Plan, work: Path, wanted: Sequence[Arm] = arms.ARMS
 ) -> dict[tuple[str, str], Floats]:
-    """(key of the arm, way in which it was told when asked) → (N, C) logits of every picture, out of fold."""
+    """(key of the arm, way in which it was told when asked) → (N, C) logits of every picture, out of fold.
+
+    Args:
+        folds: of each picture; -1: it is trained on for every fold and never asked about, its logits are nan.
+        work: folder that keeps what was answered; heads are trained in it.
+    """
     place, found = np.asarray(folds), {}
     for fold in range(int(place.max()) + 1):
         held = np.flatnonzero(place == fold)
@@ -83,17 +90,27 @@ def answers(
                 kept = _trained(table, np.flatnonzero(place != fold), held, arm, own, work / f"{fold}_{arm.key}")
                 with command.whole(path) as unfinished:
                     np.savez(unfinished, key=key, **kept)
-                shutil.rmtree(work / f"{fold}_{arm.key}", ignore_errors=True)
                 print(f"fold {fold + 1}, {arm.name}: trained", flush=True)
             else:
                 print(f"fold {fold + 1}, {arm.name}: kept from an earlier run", flush=True)
+            shutil.rmtree(work / f"{fold}_{arm.key}", ignore_errors=True)
             for way, logits in kept.items():
-                found.setdefault((arm.key, way), np.zeros((len(place), logits.shape[1]), np.float32))[held] = logits
+                found.setdefault((arm.key, way), np.full((len(place), logits.shape[1]), np.nan, np.float32))[held] = (
+                    logits
+                )
     return found
 
 
-def fitted(table: Table, learned: Rows, stopping: Rows, arm: Arm, plan: Plan, work: Path) -> Chain:
-    """A head trained on some rows, ended by others: features and demographics -> logits.
+@dataclass(frozen=True, eq=False)
+class Head:
+    """Features and demographics -> logits, and the epochs of its training."""
+
+    chain: Chain
+    history: list[Row]
+
+
+def fitted(table: Table, learned: Rows, stopping: Rows, arm: Arm, plan: Plan, work: Path) -> Head:
+    """A head trained on some rows, ended by others.
 
     What too few training pictures say has no weight, so that saying it changes nothing.
     """
@@ -106,7 +123,7 @@ def fitted(table: Table, learned: Rows, stopping: Rows, arm: Arm, plan: Plan, wo
     told = arm.told(own.said, own.truth, arm.way, plan.recipe.seed)
     silent = np.count_nonzero(told, axis=0) < LEAST_SAID
     checked = np.where(silent, np.float32(0), arm.told(other.said, other.truth, arm.way, plan.recipe.seed + 1))
-    model = heads.fit(
+    found = heads.fit(
         own.features,
         own.truth,
         other.features,
@@ -116,11 +133,11 @@ def fitted(table: Table, learned: Rows, stopping: Rows, arm: Arm, plan: Plan, wo
         demographics=np.where(silent, np.float32(0), told),
         validation_demographics=checked,
         work=work,
-    ).model
-    (kernel, bias), *others = heads.chain_of(model)
+    )
+    (kernel, bias), *others = heads.chain_of(found.model)
     kernel = kernel.copy()
     kernel[table.features.shape[2] :][silent] = 0
-    return ((kernel, bias), *others)
+    return Head(((kernel, bias), *others), found.history)
 
 
 def told_and_answered(chain: Chain, table: Table, arm: Arm, seed: int) -> dict[str, Floats]:
@@ -134,11 +151,10 @@ def told_and_answered(chain: Chain, table: Table, arm: Arm, seed: int) -> dict[s
 
 def _trained(table: Table, rest: Rows, held: Rows, arm: Arm, plan: Plan, work: Path) -> Mapping[str, Floats]:
     shares = {"learned": 1 - STOPPING_SHARE, "stopping": STOPPING_SHARE}
-    dealt = np.array(
-        partition.parts([table.pictures[row] for row in rest], seed=plan.recipe.seed, shares=shares), object
-    )
-    chain = fitted(table, rest[dealt == "learned"], rest[dealt == "stopping"], arm, plan, work)
-    return told_and_answered(chain, table.of(held), arm, plan.recipe.seed)
+    own = [table.pictures[row] for row in rest]
+    dealt = np.array(partition.parts(own, seed=plan.recipe.seed, shares=shares, seen=table.seen), object)
+    head = fitted(table, rest[dealt == "learned"], rest[dealt == "stopping"], arm, plan, work)
+    return told_and_answered(head.chain, table.of(held), arm, plan.recipe.seed)
 
 
 def _kept(path: Path, key: str) -> dict[str, Floats] | None:

@@ -24,7 +24,7 @@ from training.scores import Answers
 
 FIGURES = (scores.ACCURACY, scores.BALANCED, scores.MACRO_F1, artefact.EARNED)
 WHICH, VALUES = "which are known", "values"  # what a classifier without a picture is given
-TREES, LEAST_IN_LEAF = 200, 3
+LEAST_IN_LEAF = 5  # pictures, of the decision tree
 Floats = NDArray[np.float32]
 
 
@@ -183,8 +183,8 @@ def over_folds(oof: OutOfFold, answered: Rows) -> dict[str, tuple[float, float]]
 
 
 def telling(oof: OutOfFold, way: str, seed: int, *, flags: bool) -> Telling:
-    """What the values, or only which of them are known, tell of the class without any picture: a random forest, same folds."""
-    from sklearn.ensemble import RandomForestClassifier
+    """What the values, or only which of them are known, tell of the class without any picture: a decision tree, same folds."""
+    from sklearn.tree import DecisionTreeClassifier
 
     shares = np.zeros((len(oof.truth), len(oof.classes)))
     for fold, held in enumerate(rows_of_folds(oof.folds)):
@@ -192,11 +192,9 @@ def telling(oof: OutOfFold, way: str, seed: int, *, flags: bool) -> Telling:
         own, asked = (
             arms.told_in(way, oof.said[rows], oof.truth[rows], seed + place) for place, rows in enumerate((rest, held))
         )
-        forest = RandomForestClassifier(
-            TREES, min_samples_leaf=LEAST_IN_LEAF, class_weight="balanced", random_state=seed
-        )
-        forest.fit(sampling.flags(own) if flags else own, oof.truth[rest])
-        shares[np.ix_(held, forest.classes_)] = forest.predict_proba(sampling.flags(asked) if flags else asked)
+        tree = DecisionTreeClassifier(min_samples_leaf=LEAST_IN_LEAF, class_weight="balanced", random_state=seed)
+        tree.fit(sampling.flags(own) if flags else own, oof.truth[rest])
+        shares[np.ix_(held, tree.classes_)] = tree.predict_proba(sampling.flags(asked) if flags else asked)
     answers = oof.answered(shares.argmax(axis=1), shares)
     classes = {name: found[scores.AUROC] for name, found in scores.of_classes(answers).items()}
     best = max(classes, key=lambda name: classes[name].value)

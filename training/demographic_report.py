@@ -1,8 +1,9 @@
-"""What demographics add -> sentences in plain words, tables in Markdown, and JSON."""
+"""What demographics add -> sentences in plain words, tables for the report, and JSON."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from analyzer.model_card import Metric
@@ -10,6 +11,10 @@ from training import arms
 from training.arms import ALIKE, AS_SAID, FLAGS, IMAGE, KNOWN, NAIVE
 from training.data.pictures import DEMOGRAPHICS
 from training.demographic_gain import FIGURES, WHICH, Difference, Gain
+from training.document import Section, Table
+
+TITLE = "What demographics add"
+NAMES = {arm.key: arm.name for arm in arms.ARMS}
 
 
 def sentences(gain: Gain, classes: Sequence[str]) -> list[str]:
@@ -66,81 +71,70 @@ def _verdict(found: Difference, gain: Gain) -> str:
     return f"No gain of demographics counts: with the same people in every class it is {told}, and an interval holds 0 or less."
 
 
+def section(gain: Gain, classes: Sequence[str]) -> Section:
+    """Of the report: what was found, and the tables behind it."""
+    return Section(TITLE, sentences(gain, classes), [_known(gain), _telling(gain), _folds(gain), _differences(gain)])
+
+
 def as_json(gain: Gain) -> dict[str, Any]:
     """Everything in `Gain`, for JSON."""
     return {
         "known": gain.known,
         "kept when said alike": gain.kept,
         "told without a picture": [
-            {"way": way, "from": what, "balanced accuracy": _plain(one.balanced), "class told best": one.best_class}
-            | {"AUROC": _plain(one.auroc)}
+            {"way": way, "from": what, "balanced accuracy": asdict(one.balanced), "class told best": one.best_class}
+            | {"AUROC": asdict(one.auroc)}
             for (way, what), one in gain.telling.items()
         ],
         "folds": [{"arm": arm, "told": way, **found} for (arm, way), found in gain.folds.items()],
-        "differences": {
-            arm: {
-                "balanced accuracy": _plain(one.pooled),
-                "within a source": None if one.inside is None else _plain(one.inside),
-                "folds": one.folds,
-                "over the folds": _plain(one.across),
-                "counts": one.counts,
-            }
-            for arm, one in gain.differences.items()
-        },
+        "differences": {arm: {**asdict(one), "counts": one.counts} for arm, one in gain.differences.items()},
     }
 
 
-def tables(gain: Gain) -> str:
-    """Markdown of all figures."""
-    names = {arm.key: arm.name for arm in arms.ARMS}
-    lines = ["### Of which pictures values are known", "", f"| class | {' | '.join(DEMOGRAPHICS)} |", _rule(5)]
-    lines += [
-        f"| {name} | {' | '.join(f'{shares[one]:.0%}' for one in DEMOGRAPHICS)} |"
-        for name, shares in gain.known.items()
-    ]
-    lines += [f"| *kept when said alike* | {' | '.join(f'{gain.kept[one]:.0%}' for one in DEMOGRAPHICS)} |", ""]
-    lines += [
-        "### What is told without any picture",
-        "",
-        "| told | from | balanced accuracy | class told best | its AUROC |",
-        _rule(5),
-    ]
-    lines += [
-        f"| {way} | {what} | {_figure(one.balanced)} | {one.best_class} | {_figure(one.auroc)} |"
+def _known(gain: Gain) -> Table:
+    rows = [[name, *(f"{shares[one]:.0%}" for one in DEMOGRAPHICS)] for name, shares in gain.known.items()]
+    rows.append(["all, said alike", *(f"{gain.kept[one]:.0%}" for one in DEMOGRAPHICS)])
+    note = "Share of the pictures of which a value is known; in the last row, of which it is kept when said alike."
+    return Table(["class", *DEMOGRAPHICS], rows, note)
+
+
+def _telling(gain: Gain) -> Table:
+    rows = [
+        [way, what, _figure(one.balanced), one.best_class, _figure(one.auroc)]
         for (way, what), one in gain.telling.items()
     ]
-    lines += [
-        "",
-        "### Mean ± standard deviation over the folds",
-        "",
-        f"| network | told when asked | {' | '.join(FIGURES)} |",
-        _rule(6),
-    ]
-    lines += [
-        f"| {names[arm]} | {way} | "
-        + " | ".join("{:.3f} ± {:.3f}".format(*found[one]) if one in found else "–" for one in FIGURES)
-        + " |"
+    note = "What a decision tree makes of demographics without any picture, out of fold."
+    return Table(["told", "from", "balanced accuracy", "class told best", "its AUROC"], rows, note)
+
+
+def _folds(gain: Gain) -> Table:
+    rows = [
+        [NAMES[arm], way, *("{:.3f} ± {:.3f}".format(*found[one]) if one in found else "–" for one in FIGURES)]
         for (arm, way), found in gain.folds.items()
         if arm != IMAGE.key or way == arms.NOTHING
     ]
-    lines += ["", "### Difference from the image alone, balanced accuracy", "", _DIFFERENCES, _rule(5)]
-    lines += [
-        f"| {names[arm]} | {_signed(one.pooled)} | {_signed(one.across)} | "
-        f"{_signed(one.inside) if one.inside else '–'} | {'yes' if one.counts and arm == ALIKE.key else 'no'} |"
+    ways = "; ".join(f"{way}: {meaning}" for way, meaning in arms.WAYS.items())
+    note = f"Mean ± standard deviation over the folds. Told when asked: {ways}."
+    return Table(["network", "told when asked", *FIGURES], rows, note)
+
+
+def _differences(gain: Gain) -> Table:
+    rows = [
+        [
+            NAMES[arm],
+            _signed(one.pooled),
+            _signed(one.across),
+            _signed(one.inside) if one.inside else "–",
+            ("yes" if one.counts else "no") if arm == ALIKE.key else "–",
+        ]
         for arm, one in gain.differences.items()
     ]
-    return "\n".join([*lines, "", *(f"- *{way}*: {meaning}" for way, meaning in arms.WAYS.items()), ""])
-
-
-_DIFFERENCES = "| network, told as in training | all pictures | over the folds | within a source | counts |"
-
-
-def _rule(columns: int) -> str:
-    return "|" + "---|" * columns
-
-
-def _plain(found: Metric) -> dict[str, Any]:
-    return {"value": found.value, "interval": found.interval, "count": found.count}
+    note = (
+        "Balanced accuracy of each network, told as in training, less that of the image alone, of the same folds and pictures. "
+        "Intervals: draws of whole groups of pictures; over the folds, Student's t corrected for their common training pictures "
+        "(Nadeau & Bengio 2003). Only the last network's gain may count: what others gain can be told from the sources."
+    )
+    return Table(["network", "all pictures", "over the folds", "within a source", "counts"], rows, note)
 
 
 def _figure(found: Metric) -> str:
