@@ -6,6 +6,7 @@ Per fold and arm one head; what it answered is kept in one file as soon as it is
 from __future__ import annotations
 
 import hashlib
+import math
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -112,7 +113,8 @@ class Head:
 def fitted(table: Table, learned: Rows, stopping: Rows, arm: Arm, plan: Plan, work: Path) -> Head:
     """A head trained on some rows, ended by others.
 
-    What too few training pictures say has no weight, so that saying it changes nothing.
+    What too few training pictures say has no weight, so that saying it changes nothing. In training the few places of what is
+    said are scaled so that together they weigh as much as all features, or they would hardly be learned from.
     """
     from training import heads
 
@@ -121,8 +123,9 @@ def fitted(table: Table, learned: Rows, stopping: Rows, arm: Arm, plan: Plan, wo
         learned = learned[sampling.balanced(rng, sampling.levels(table.said[learned]), table.truth[learned])]
     own, other = table.of(learned), table.of(stopping)
     told = arm.told(own.said, own.truth, arm.way, plan.recipe.seed)
+    checked = arm.told(other.said, other.truth, arm.way, plan.recipe.seed + 1)
     silent = np.count_nonzero(told, axis=0) < LEAST_SAID
-    checked = np.where(silent, np.float32(0), arm.told(other.said, other.truth, arm.way, plan.recipe.seed + 1))
+    scale = np.where(silent, 0, math.sqrt(own.features.shape[2] / told.shape[1])).astype(np.float32)
     found = heads.fit(
         own.features,
         own.truth,
@@ -130,14 +133,13 @@ def fitted(table: Table, learned: Rows, stopping: Rows, arm: Arm, plan: Plan, wo
         other.truth,
         plan.recipe,
         table.classes,
-        demographics=np.where(silent, np.float32(0), told),
-        validation_demographics=checked,
+        demographics=told * scale,
+        validation_demographics=checked * scale,
         work=work,
     )
     (kernel, bias), *others = heads.chain_of(found.model)
-    kernel = kernel.copy()
-    kernel[table.features.shape[2] :][silent] = 0
-    return Head(((kernel, bias), *others), found.history)
+    scales = np.concatenate([np.ones(len(kernel) - len(scale), np.float32), scale])
+    return Head(((kernel * scales[:, None], bias), *others), found.history)
 
 
 def told_and_answered(chain: Chain, table: Table, arm: Arm, seed: int) -> dict[str, Floats]:
