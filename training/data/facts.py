@@ -197,10 +197,14 @@ def _bright(seen: Roi) -> float:
     return float(np.percentile(lightness, 95)) if lightness.size else 0.0
 
 
+def sharpness(gray: NDArray[np.uint8]) -> float:
+    """Log of 1 + the variance of the Laplacian of (H, W) grey levels."""
+    return float(np.log1p(cv2.Laplacian(gray, cv2.CV_32F).var()))
+
+
 def _light(rgb: Rgb) -> dict[str, float]:
     gray = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
-    sharpness = float(np.log1p(cv2.Laplacian(gray, cv2.CV_32F).var()))
-    levels = {"brightness": float(gray.mean()), "contrast": float(gray.std()), "sharpness": sharpness}
+    levels = {"brightness": float(gray.mean()), "contrast": float(gray.std()), "sharpness": sharpness(gray)}
     return {name: round(value, 4) for name, value in levels.items()}
 
 

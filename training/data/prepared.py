@@ -30,7 +30,7 @@ from training.data.demographics import estimated
 from training.data.facts import Facts
 from training.data.pictures import Picture, Problem
 
-UNDER_A_LENS = ("ham10000",)  # sources that show lesions under a lens: no face is looked for
+UNDER_A_LENS = ("ham10000",)  # sources that show lesions under a lens: no face is looked for; all share its round edge
 AHEAD = 4 * CORES  # pictures that are worked on before the first of them is taken
 DAMAGED = (ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError)
 
@@ -116,7 +116,11 @@ def grouped(pictures: Sequence[Picture], measured: Sequence[Facts]) -> list[Pict
     """The pictures, in one group what shows the same: by their detail, or by one file name in two sources."""
     ties = duplicates.ties_of([picture.group for picture in pictures])
     ties += duplicates.ties_of([one.sha256 for one in measured])
-    ties += [(first, second) for first, second, _ in alike(measured, duplicates.SAME)]
+    ties += [
+        (first, second)
+        for first, second, likeness in alike(measured, duplicates.SAME)
+        if likeness >= duplicates.COPY or pictures[first].source not in UNDER_A_LENS
+    ]
     ties += _named_alike(pictures)
     names: dict[int, str] = {}
     firsts = duplicates.united(len(pictures), ties).tolist()
