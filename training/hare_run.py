@@ -31,7 +31,6 @@ from training import (
     gradcam,
     heads,
     networks,
-    pretext,
     recipes,
     report,
     strangers,
@@ -39,61 +38,23 @@ from training import (
     weights,
 )
 from training.cards import Evidence
-from training.command import BadInput
-from training.data import mixture, partition
+from training.data import matching, mixture
 from training.data.augmentation import STANDARD
-from training.data.mixture import Mixture
-from training.data.prepared import Prepared, prepare
+from training.data.prepared import Prepared
 from training.ensembles import Candidate, Known
-from training.face_kfold import tell
+from training.fairness import HEALTHY
 from training.features import Backbones
 from training.findings import Run
+from training.gathering import SPLIT, Pictures, backbones, gathered
 from training.heads import Floats, Indices
 from training.recipes import Setting
 from training.scores import Answers
 from training.tracking import Tracker
 
-SPLIT = "split.json"
-PARTS = partition.PARTS
 EXPLAINED = 6  # test pictures whose evidence is shown
 MOST_ARTEFACT_MB = 500
 RECIPE_OPTIONS = ("epochs", "batch", "rate", "schedule", "label_smoothing")
 FINE_TUNED = "fine-tuned"
-
-
-@dataclass(frozen=True, eq=False)
-class Pictures:
-    """All pictures with their parts; rows and truth of the labelled ones."""
-
-    given: Mixture
-    prepared: Prepared
-    parts: Sequence[str]
-    left_out: Sequence[str] = ()
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        return self.given.classes
-
-    @cached_property
-    def rows(self) -> Mapping[str, Indices]:
-        """Part → labelled pictures, as rows of `prepared`."""
-        pairs = list(zip(self.prepared.pictures, self.parts, strict=True))
-        return {
-            part: np.array([row for row, (one, its) in enumerate(pairs) if one.label and its == part], np.intp)
-            for part in PARTS
-        }
-
-    @cached_property
-    def truth(self) -> Mapping[str, Indices]:
-        """Part → (N,) index of the class."""
-        labels = self.prepared.pictures
-        return {
-            part: np.array([self.classes.index(str(labels[row].label)) for row in rows], np.intp)
-            for part, rows in self.rows.items()
-        }
-
-    def of(self, part: str) -> Prepared:
-        return self.prepared.subset(self.rows[part])
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,51 +103,6 @@ def setting_of(options: argparse.Namespace) -> Setting:
     said = {name: getattr(options, name) for name in RECIPE_OPTIONS if getattr(options, name) is not None}
     whole = {name: getattr(options, name) for name in ("views", "fine_tune") if getattr(options, name) is not None}
     return replace(setting, recipe=replace(setting.recipe, **said, seed=options.seed), **whole)
-
-
-def gathered(options: argparse.Namespace) -> Pictures:
-    """Pictures read, what is not wanted left out, parted, and audited."""
-    given = mixture.read(options.data, limit=options.limit)
-    prepared = prepare(given.pictures, options.cache / "pictures", given.problems)
-    tell(prepared, given.classes)
-    before = weights.seen(options.weights)
-    seen = {one.group for one, facts in zip(prepared.pictures, prepared.facts, strict=True) if facts.sha256 in before}
-    return Pictures(given, prepared, parted(options.out / SPLIT, prepared, options.seed, seen))
-
-
-def parted(path: Path, prepared: Prepared, seed: int, seen: set[str]) -> list[str]:
-    """The part of each picture, kept in a file; groups that the weights have seen are trained on.
-
-    Raises:
-        BadInput: a class has too few groups, or an earlier split puts what the weights have seen elsewhere.
-    """
-    try:
-        parts = partition.kept(path, prepared.pictures, seed=seed, seen=seen)
-    except ValueError as error:
-        raise BadInput(str(error)) from error
-    torn = {
-        one.group for one, part in zip(prepared.pictures, parts, strict=True) if one.group in seen and part != "train"
-    }
-    if torn:
-        raise BadInput(
-            f"{path}: {len(torn)} groups of pictures that these weights were trained on are in validation or test, such as "
-            f"{min(torn)}; name another --out, or use the weights that the split was made with."
-        )
-    return parts
-
-
-def backbones(options: argparse.Namespace, pictures: Pictures) -> keras.Model:
-    """A network with trained backbones and a fresh head."""
-    trained = None
-    if options.weights == weights.NONE:
-        trained = pretext.weights(
-            pictures.prepared,
-            pictures.parts,
-            options.out / "backbones",
-            epochs=options.pretext_epochs,
-            seed=options.seed,
-        )
-    return weights.network(options.weights, trained)
 
 
 def features_of(
@@ -320,6 +236,37 @@ class Final:
         }
         return {kind: self.distances(fed) for kind, fed in made.items()}
 
+    @cached_property
+    def matched(self) -> Prepared | None:
+        """The test pictures, healthy faces made like clinical pictures; None without either."""
+        test, healthy = self.pictures.of("test"), self.healthy
+        if not len(healthy) or len(healthy) == len(test.pictures):
+            return None
+        clinical = [facts for facts, one in zip(test.facts, test.pictures, strict=True) if one.label != HEALTHY]
+        made = matching.matched_rows(test, healthy, clinical, seed=self.options.seed)
+        facts, crops = list(test.facts), test.crops.copy()
+        places = {test.pictures[row].path: row for row in healthy}
+        for one, fact, crop in zip(made.pictures, made.facts, made.crops, strict=True):
+            facts[places[one.path]], crops[places[one.path]] = fact, crop
+        return replace(test, facts=facts, crops=crops)
+
+    @cached_property
+    def healthy(self) -> Indices:
+        """Rows of healthy faces among the test pictures."""
+        rows = self.pictures.rows["test"]
+        return np.flatnonzero([self.pictures.prepared.pictures[row].label == HEALTHY for row in rows])
+
+    @cached_property
+    def matched_logits(self) -> Floats | None:
+        """(N, C) of `matched`."""
+        if self.matched is None:
+            return None
+        crops = [self.matched.crops[row] for row in self.healthy]
+        fed = features.of_crops(self.trained.backbones, crops, 0, STANDARD, self.options.cache / "features")
+        logits = self.logits["test"].copy()
+        logits[self.healthy] = heads.logits_of(self.trained.chosen.chain, fed[:, 0])
+        return logits
+
     def answers(self, logits: Floats) -> Answers:
         """To the test pictures."""
         held = [self.pictures.prepared.pictures[row] for row in self.pictures.rows["test"]]
@@ -348,13 +295,21 @@ def evidence_of(final: Final) -> Evidence:
         distances=final.distances(trained.features["test"]),
         limit=float(np.quantile(final.distances(trained.features["validation"]), cards.FAMILIAR_SHARE)),
         strangers=final.strangers,
-        matched=None,
+        matched=None if final.matched_logits is None else final.answers(final.matched_logits),
         trained=train.pictures,
         trained_facts=train.facts,
         licences=pictures.given.licences,
         counts={part: len(rows) for part, rows in pictures.rows.items()},
         notes=notes(final),
     )
+
+
+def matched_baselines(final: Final) -> Mapping[str, Indices]:
+    """What simpler methods answer when healthy faces are made like clinical pictures."""
+    if final.matched is None:
+        return {}
+    pictures = final.pictures
+    return baselines.answered(pictures.of("train"), pictures.truth["train"], final.matched, seed=final.options.seed)
 
 
 def notes(final: Final) -> list[str]:
@@ -388,6 +343,8 @@ def run_of(final: Final, evidence: Evidence, found: Sequence[Candidate]) -> Run:
         logits_validation=final.logits["validation"],
         truth_validation=pictures.truth["validation"],
         baselines=evidence.baselines,
+        matched_logits=final.matched_logits,
+        matched_baselines=matched_baselines(final),
         history=final.trained.chosen.history or next(one.history for one in found if one.history),
         candidates=ensembles.table(found, known(pictures, "validation", final.trained.features)),
         explanations=gradcam.explain(

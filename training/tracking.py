@@ -6,8 +6,10 @@ folders of files (`file:…`, `./mlruns`). It sends no usage data from here.
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
+import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -23,6 +25,7 @@ QUIETLY = {  # environment variable → value, where nothing is set: no usage da
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
 }
+TALKERS = ("mlflow", "alembic")  # loggers
 RUN_FILE, STORE, ARTIFACTS = "mlflow_run", "mlflow.db", "mlflow_artifacts"
 LONGEST_PARAMETER = 500
 TOLD_EVERY = 10  # epochs, where nobody watches a terminal
@@ -49,9 +52,7 @@ class Tracker:
     def log(self, figures: Mapping[str, float], step: int = 0) -> None:
         """Keep finite figures under their names."""
         kept = {_plain(name): value for name, value in figures.items() if abs(value) < float("inf")}
-        self._safely(
-            lambda: [self._client.log_metric(self._run, name, value, step=step) for name, value in kept.items()]
-        )
+        self._safely(lambda: self._client.log_batch(self._run, metrics=_metrics(kept, step)))
 
     def finish(self, files: Sequence[Path] = ()) -> None:
         """Mark the run as finished, with copies of some files."""
@@ -71,6 +72,8 @@ class Tracker:
             warnings.simplefilter("ignore")  # of MLflow's own use of SQLAlchemy
             from mlflow import MlflowClient
 
+            for talker in TALKERS:
+                logging.getLogger(talker).setLevel(logging.WARNING)
             out.mkdir(parents=True, exist_ok=True)
             home = out.resolve()
             client = MlflowClient(os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home / STORE}")
@@ -129,6 +132,13 @@ class Bar(keras.callbacks.Callback):
     def on_train_end(self, logs: Mapping[str, float] | None = None) -> None:
         if self._last:
             print("\r\033[K" * sys.stderr.isatty() + self._last, file=sys.stderr, flush=True)
+
+
+def _metrics(figures: Mapping[str, float], step: int) -> list[Any]:
+    from mlflow.entities import Metric
+
+    now = int(time.time() * 1000)
+    return [Metric(name, float(value), now, step) for name, value in figures.items()]
 
 
 def _plain(name: str) -> str:
