@@ -114,7 +114,10 @@ def _folds(gain: Gain) -> Table:
         if arm != IMAGE.key or way == arms.NOTHING
     ]
     ways = "; ".join(f"{way}: {meaning}" for way, meaning in arms.WAYS.items())
-    note = f"Mean ± standard deviation over the folds. Told when asked: {ways}."
+    note = (
+        f"Mean ± standard deviation over the folds. Told when asked: {ways}. Dropping goes by the true class: it is a condition of "
+        "measurement, in which saying something is as likely whatever somebody has, not something that a service does."
+    )
     return Table(["network", "told when asked", *FIGURES], rows, note)
 
 

@@ -29,7 +29,18 @@ from analyzer.values import Demographics
 from application import create_app
 from tests import keras_networks
 from tests.web.records import ANALYZE
-from training import arms, cross_validation, face_kfold, features, heads, kfold_artefact, weights
+from training import (
+    arms,
+    bootstrap,
+    cross_validation,
+    evaluate,
+    face_kfold,
+    features,
+    gradcam,
+    heads,
+    kfold_artefact,
+    weights,
+)
 from training.command import BadInput
 from training.cross_validation import Head, Plan, Table
 from training.data.pictures import Picture
@@ -38,7 +49,7 @@ from training.data.prepared import Prepared
 CLASSES = ("acne", "eczema", "healthy")
 FOLDS = 3
 WIDTH = 6  # features
-EACH = 30  # drawn pictures of a class
+EACH = 20  # drawn pictures of a class
 
 
 def drawn(each: int = 40) -> Table:
@@ -130,6 +141,13 @@ def by_means(table: Table, learned: np.ndarray, *_: object) -> Head:
     return Head(((kernel, -0.5 * (means**2).sum(axis=1)),), [{"epoch": 0, "loss": 1.0, "val_loss": 1.0}])
 
 
+@pytest.fixture(autouse=True)
+def few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Intervals need not be exact here."""
+    monkeypatch.setattr(bootstrap, "DRAWS", 100)
+    monkeypatch.setattr(evaluate, "DRAWS", 100)
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Class folders of drawn pictures; only healthy people say their age."""
@@ -161,10 +179,12 @@ def test_a_run_finds_missingness_out_and_its_artefact_is_told_what_a_request_say
     network = keras_networks.small(classes=3, demographics=DEMOGRAPHICS_WIDTH)
     monkeypatch.setattr(weights, "network", lambda *_: network)
     monkeypatch.setattr(features, "opened", lambda *_: None)
-    monkeypatch.setattr(features, "features_of", colours)
+    monkeypatch.setattr(features, "features_of", features_of)
+    monkeypatch.setattr(features, "of_crops", small_copies)
     monkeypatch.setattr(cross_validation, "fitted", by_means)
     monkeypatch.setattr(kfold_artefact, "network_of", lambda *_: network)
-    monkeypatch.setattr(kfold_artefact.gradcam, "explain", lambda *_: [])
+    monkeypatch.setattr(gradcam, "explain", lambda *_: [])
+    monkeypatch.setenv("SKIN_DATA", str(tmp_path / "nowhere"))
     given = options(folder, tmp_path / "run")
     face_kfold.train(given)
 
@@ -195,9 +215,12 @@ def test_a_run_finds_missingness_out_and_its_artefact_is_told_what_a_request_say
     assert nothing == again != something
 
 
-def colours(_: object, prepared: Prepared, rows: np.ndarray, views: int, *__: object) -> np.ndarray:
+def features_of(_: object, prepared: Prepared, rows: np.ndarray, views: int, *__: object) -> np.ndarray:
+    return small_copies(_, [prepared.crops[row] for row in rows], views)
+
+
+def small_copies(_: object, crops: list[np.ndarray], views: int, *__: object) -> np.ndarray:
     """Small copies of the pictures as features."""
-    crops = [prepared.crops[row] for row in rows]
     small = [cv2.resize(crop, (34, 33), interpolation=cv2.INTER_AREA).ravel()[: features.WIDTH] for crop in crops]
     return np.repeat(np.stack(small)[:, None] / 255, 1 + views, axis=1).astype(np.float16)
 
@@ -218,7 +241,7 @@ def test_too_few_people_for_the_folds_end_in_a_sentence(
         path.unlink()
     monkeypatch.setattr(weights, "network", lambda *_: None)
     monkeypatch.setattr(features, "opened", lambda *_: None)
-    monkeypatch.setattr(features, "features_of", colours)
+    monkeypatch.setattr(features, "features_of", features_of)
     with pytest.raises(BadInput, match=r"class acne: 4 subjects or groups.*at least 10.*--folds may ask for fewer"):
         face_kfold.train(options(folder, tmp_path / "run", folds=10))
 
