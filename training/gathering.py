@@ -12,7 +12,8 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from training import pretext, weights
+from training import audit, pretext, weights
+from training.audit import Dropped
 from training.command import BadInput
 from training.data import mixture, partition
 from training.data.mixture import Mixture
@@ -26,12 +27,12 @@ TOLD_PROBLEMS = 10
 
 @dataclass(frozen=True, eq=False)
 class Pictures:
-    """All pictures with their parts; rows and truth of the labelled ones."""
+    """All pictures with their parts, what was left out of them, and rows and truth of the labelled ones."""
 
     given: Mixture
     prepared: Prepared
     parts: Sequence[str]
-    left_out: Sequence[str] = ()
+    left_out: Sequence[Dropped] = ()
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -60,13 +61,18 @@ class Pictures:
 
 
 def gathered(options: argparse.Namespace) -> Pictures:
-    """Pictures read, what is not wanted left out, parted, and audited."""
+    """Pictures read, those left out that `options.drop` names, and parted."""
     given = mixture.read(options.data, limit=options.limit)
     prepared = prepare(given.pictures, options.cache / "pictures", given.problems)
     tell(prepared, given.classes)
+    left_out: list[Dropped] = []
+    if wanted := getattr(options, "drop", ()):
+        prepared, left_out = audit.dropped(prepared, wanted)
+        audit.write_dropped(left_out, options.out / audit.DROPPED)
+        print(f"left out: {len(left_out)} pictures, listed in {options.out / audit.DROPPED}", flush=True)
     before = weights.seen(options.weights)
     seen = {one.group for one, facts in zip(prepared.pictures, prepared.facts, strict=True) if facts.sha256 in before}
-    return Pictures(given, prepared, parted(options.out / SPLIT, prepared, options.seed, seen))
+    return Pictures(given, prepared, parted(options.out / SPLIT, prepared, options.seed, seen), left_out)
 
 
 def parted(path: Path, prepared: Prepared, seed: int, seen: set[str]) -> list[str]:

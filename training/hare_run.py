@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
+import json
 import os
 import resource
 import shlex
@@ -21,8 +23,10 @@ from analyzer import distribution
 from analyzer.artefact import probabilities
 from analyzer.distribution import Distribution
 from training import (
+    audit,
     baselines,
     cards,
+    command,
     ensembles,
     evaluate,
     export,
@@ -76,6 +80,7 @@ def train(options: argparse.Namespace) -> None:
     tracker = Tracker(options.out, {**vars(options), **asdict(setting.recipe)})
 
     pictures = gathered(options)
+    found_wrong = audited(pictures, options)
     base = backbones(options, pictures)
     opened = features.opened(base, options.cache, options.precision)
     fed = features_of(opened, pictures, setting, options)
@@ -91,7 +96,7 @@ def train(options: argparse.Namespace) -> None:
     final = Final(pictures, trained, options)
     evidence = evidence_of(final)
     export.export(trained.network, options.model_dir, cards.card(evidence), final.known)
-    figures = report.write(run_of(final, evidence, found), options.out)
+    figures = report.write(run_of(final, evidence, found, found_wrong), options.out)
     tracker.log({f"test/{name}": one["value"] for name, one in figures["overall"].items()})
     tracker.finish([options.out / name for name in ("config.json", "metrics.json", "report.html")])
     tell_costs(options.model_dir, time.monotonic() - begun)
@@ -103,6 +108,23 @@ def setting_of(options: argparse.Namespace) -> Setting:
     said = {name: getattr(options, name) for name in RECIPE_OPTIONS if getattr(options, name) is not None}
     whole = {name: getattr(options, name) for name in ("views", "fine_tune") if getattr(options, name) is not None}
     return replace(setting, recipe=replace(setting.recipe, **said, seed=options.seed), **whole)
+
+
+def audited(pictures: Pictures, options: argparse.Namespace) -> list[str]:
+    """What the audit finds wrong with the pictures, told and kept in DIR/audit; done once for the same pictures and parts."""
+    folder = options.out / "audit"
+    known = [(one.sha256, part) for one, part in zip(pictures.prepared.facts, pictures.parts, strict=True)]
+    asked = hashlib.sha256(repr((known, pictures.classes)).encode()).hexdigest()
+    kept = folder / "said.json"
+    if not kept.is_file() or json.loads(kept.read_text())["asked"] != asked:
+        made = audit.audit(pictures.prepared, pictures.classes, pictures.parts, folder, seed=options.seed)
+        said = [f"{one.severity}: {one.said}" for one in made.findings if one.severity != "note"]
+        with command.whole(kept) as path:
+            path.write_text(json.dumps({"asked": asked, "said": said}))
+    answer: list[str] = json.loads(kept.read_text())["said"]
+    for sentence in answer:
+        print(f"audit: {sentence}", flush=True)
+    return answer
 
 
 def features_of(
@@ -321,7 +343,7 @@ def notes(final: Final) -> list[str]:
     ]
 
 
-def run_of(final: Final, evidence: Evidence, found: Sequence[Candidate]) -> Run:
+def run_of(final: Final, evidence: Evidence, found: Sequence[Candidate], found_wrong: Sequence[str]) -> Run:
     """What the report is written from."""
     pictures, options = final.pictures, final.options
     test, truth = pictures.of("test"), pictures.truth["test"]
@@ -350,7 +372,7 @@ def run_of(final: Final, evidence: Evidence, found: Sequence[Candidate]) -> Run:
         explanations=gradcam.explain(
             network, test.crops[shown], answered, pictures.classes, titles, options.out / "plots"
         ),
-        notes=[*cards.NOTES, *evidence.notes],
+        notes=[*cards.NOTES, *evidence.notes, *(f"Audit, {one}" for one in found_wrong)],
         pictures_validation=[pictures.prepared.pictures[row] for row in pictures.rows["validation"]],
         split=options.out / SPLIT,
     )

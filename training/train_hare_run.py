@@ -20,7 +20,7 @@ import argparse
 import os
 from pathlib import Path
 
-from training import command
+from training import audit, command
 
 MOST_VIEWS = 16
 
@@ -55,7 +55,13 @@ def parsed() -> argparse.Namespace:
     add("--schedule", choices=("cosine", "plateau"), help="of the rate (default cosine)")
     add("--label-smoothing", type=command.share, help="(default 0)")
     add("--fine-tune", type=command.none_or_more, metavar="N", help="epochs on pixels, top blocks unfrozen (default 0)")
-    add("--drop", default="", help="what the audit finds to be left out, such as duplicates,blurred (default: nothing)")
+    add(
+        "--drop",
+        type=audit.kinds,
+        default=(),
+        metavar="KINDS",
+        help=f"what to leave out: some of {','.join(audit.KINDS)}",
+    )
     add("--pretext-epochs", type=command.counted, help="of each backbone, with --weights none, other than usual")
     add("--precision", choices=("f32", "bf16"), default="f32", help="of the frozen backbones (default %(default)s)")
     add("--cache", type=Path, help="what is kept of pictures; several runs may share it (default: DIR/cache)")

@@ -32,8 +32,10 @@ def check(choice: str) -> None:
     """See that the choice can be used before anything costly is done.
 
     Raises:
-        BadInput: it is neither a word that is known nor a folder or file of weights.
+        BadInput: it is neither a word that is known nor a folder or file of weights, or ImageNet's cannot be fetched.
     """
+    if choice == IMAGENET:
+        _imagenet()
     if choice in (IMAGENET, NONE):
         return
     path = Path(choice)

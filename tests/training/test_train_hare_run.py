@@ -97,6 +97,7 @@ CHILD = textwrap.dedent("""
 """)
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.usefixtures("_light")
 def test_interrupted_resumed_measured_and_served(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -112,12 +113,12 @@ def test_interrupted_resumed_measured_and_served(
         stdout=subprocess.DEVNULL,
         text=True,
     ) as child:
-        end = time.monotonic() + 200
+        end = time.monotonic() + 600
         while not history.is_file() and time.monotonic() < end:
             assert child.poll() is None
             time.sleep(0.05)
         child.send_signal(signal.SIGINT)
-        said = child.communicate(timeout=60)[1]
+        said = child.communicate(timeout=120)[1]
     assert child.returncode == command.INTERRUPTED_CODE
     assert said.strip().endswith(command.INTERRUPTED)
     split, kept = (out / hare_run.SPLIT).read_text(), vectors(out)
@@ -128,6 +129,7 @@ def test_interrupted_resumed_measured_and_served(
     run(monkeypatch, *arguments)
     told = capsys.readouterr().out
     assert "peak memory" in told
+    assert (out / "audit" / "audit.html").is_file()
     assert (out / hare_run.SPLIT).read_text() == split
     assert json.loads(history.read_text())[: len(before) - 1] == before[:-1]
     assert len(json.loads(history.read_text())) == 6
