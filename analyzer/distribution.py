@@ -62,9 +62,7 @@ def fit(features: Array, labels: NDArray[np.intp], rank: int = RANK) -> Distribu
     away = features - means[np.searchsorted(classes, labels)]
     scale = away.std(axis=0)
     scale = np.maximum(scale, LEAST_SCALE * float(scale.mean()))
-    _, strengths, directions = np.linalg.svd(away / scale, full_matrices=False)
-    freedom = len(features) - len(classes)
-    variances = strengths**2 / freedom
+    variances, directions = _principal(away / scale, len(features) - len(classes))
     rest = float(variances[rank:].sum()) / (features.shape[1] - rank)
     return Distribution(
         scale=np.asarray(scale, np.float32),
@@ -73,6 +71,15 @@ def fit(features: Array, labels: NDArray[np.intp], rank: int = RANK) -> Distribu
         variances=np.asarray(variances[:rank], np.float32),
         rest=rest,
     )
+
+
+def _principal(away: Array, freedom: int) -> tuple[Array, Array]:
+    """Variances, largest first, and their directions as rows; by whichever of (N, N) and (D, D) is smaller."""
+    if len(away) < away.shape[1]:
+        _, strengths, directions = np.linalg.svd(away, full_matrices=False)
+        return np.asarray(strengths**2 / freedom, np.float32), directions
+    variances, columns = np.linalg.eigh(away.T @ away / np.float32(freedom))
+    return np.maximum(variances[::-1], np.float32(0)), columns.T[::-1]
 
 
 def to_arrays(known: Distribution) -> dict[str, NDArray[Any]]:

@@ -72,7 +72,14 @@ def gathered(options: argparse.Namespace) -> Pictures:
         print(f"left out: {len(left_out)} pictures, listed in {options.out / audit.DROPPED}", flush=True)
     before = weights.seen(options.weights)
     seen = {one.group for one, facts in zip(prepared.pictures, prepared.facts, strict=True) if facts.sha256 in before}
-    return Pictures(given, prepared, parted(options.out / SPLIT, prepared, options.seed, seen), left_out)
+    parts = parted(options.out / SPLIT, prepared, options.seed, seen)
+    used = [row for row, one in enumerate(prepared.pictures) if needed(one.label, parts[row], options.weights)]
+    return Pictures(given, prepared.subset(used), [parts[row] for row in used], left_out)
+
+
+def needed(label: str | None, part: str, choice: str) -> bool:
+    """Whether anything is made of a picture: those without a class teach new backbones, or are strangers of the test."""
+    return label is not None or part == "test" or choice == weights.NONE
 
 
 def parted(path: Path, prepared: Prepared, seed: int, seen: set[str]) -> list[str]:
