@@ -65,12 +65,14 @@ class Difference:
         inside: the same within sources that hold several classes; None where there is none.
         folds: the difference in each fold.
         across: mean over the folds, with an interval that knows that their training pictures overlap.
+        told: by how much the very same network is better when it is told than when it is told nothing.
     """
 
     pooled: Metric
     inside: Metric | None
     folds: tuple[float, ...]
     across: Metric
+    told: Metric
 
     @property
     def counts(self) -> bool:
@@ -138,18 +140,21 @@ def measured(oof: OutOfFold, seed: int) -> Gain:
 def difference(oof: OutOfFold, arm: Arm) -> Difference:
     """Of an arm, told as in training, from the image alone."""
     after, before = oof.answers(arm, arm.way), oof.answers(IMAGE, arms.NOTHING)
-    gained = scores.values_of_all(after)[scores.BALANCED] - scores.values_of_all(before)[scores.BALANCED]
+    told, image, untold = (
+        scores.values_of_all(one)[scores.BALANCED] for one in (after, before, oof.answers(arm, arms.NOTHING))
+    )
     several = scores.compared(after)
     inside = None
     if several.any():
-        own, image = after.of(several), before.of(several)
-        inside = bootstrap.metric(scores.source_matched(own) - scores.source_matched(image), int(several.sum()))
+        gained = scores.source_matched(after.of(several)) - scores.source_matched(before.of(several))
+        inside = bootstrap.metric(gained, int(several.sum()))
     each = tuple(
         evaluate.balanced_accuracy(oof.truth, after.answered)(rows)
         - evaluate.balanced_accuracy(oof.truth, before.answered)(rows)
         for rows in rows_of_folds(oof.folds)
     )
-    return Difference(bootstrap.metric(gained, len(oof.truth)), inside, each, across_folds(each))
+    pooled, by_telling = (bootstrap.metric(told - other, len(oof.truth)) for other in (image, untold))
+    return Difference(pooled, inside, each, across_folds(each), by_telling)
 
 
 def across_folds(each: Sequence[float]) -> Metric:

@@ -52,8 +52,9 @@ def _parts(gain: Gain) -> list[str]:
         )
     else:
         first += f", which values are known alone by {_signed(flags)}"
+    told = gain.differences[NAIVE.key].told
     return [
-        f"{first}.",
+        f"{first}. The network that is told so is better by {_signed(told)} than the very same network told nothing.",
         f"With every value known equally often in all classes, {_signed(known)} remains; that may still be who is shown by which source.",
     ]
 
@@ -128,6 +129,7 @@ def _differences(gain: Gain) -> Table:
             _signed(one.pooled),
             _signed(one.across),
             _signed(one.inside) if one.inside else "–",
+            _signed(one.told),
             ("yes" if one.counts else "no") if arm == ALIKE.key else "–",
         ]
         for arm, one in gain.differences.items()
@@ -135,9 +137,14 @@ def _differences(gain: Gain) -> Table:
     note = (
         "Balanced accuracy of each network, told as in training, less that of the image alone, of the same folds and pictures. "
         "Intervals: draws of whole groups of pictures; over the folds, Student's t corrected for their common training pictures "
-        "(Nadeau & Bengio 2003). Only the last network's gain may count: what others gain can be told from the sources."
+        "(Nadeau & Bengio 2003). Differences from the image alone hold the luck of two trainings, those of a network told and not told "
+        "do not. Only the last network's gain may count: what others gain can be told from the sources."
     )
-    return Table(["network", "all pictures", "over the folds", "within a source", "counts"], rows, note)
+    return Table(
+        ["network", "all pictures", "over the folds", "within a source", "less itself told nothing", "counts"],
+        rows,
+        note,
+    )
 
 
 def _figure(found: Metric) -> str:

@@ -25,7 +25,7 @@ FOLDS = 4
 
 
 def study(known_of_ill: float, right: dict[str, float], sources: int = 2) -> OutOfFold:
-    """Healthy people say all of themselves, ill ones with a chance; each network is right as often as it is told."""
+    """Healthy people say all of themselves, ill ones with a chance; networks are `right` when told, half of the time when not."""
     rng = np.random.default_rng(5)
     truth = np.repeat([0, 1, 2], EACH)
     knows = rng.random(len(truth)) < np.where(truth == 2, 1.0, known_of_ill)
@@ -33,7 +33,9 @@ def study(known_of_ill: float, right: dict[str, float], sources: int = 2) -> Out
     chances = rng.random(len(truth))
     wrong = (truth + rng.integers(1, 3, len(truth))) % 3
     logits = {
-        (arm.key, way): np.eye(3, dtype=np.float32)[np.where(chances < right.get(arm.key, 0.5), truth, wrong)]
+        (arm.key, way): np.eye(3, dtype=np.float32)[
+            np.where(chances < (0.5 if way == arms.NOTHING else right.get(arm.key, 0.5)), truth, wrong)
+        ]
         for arm in arms.ARMS
         for way in arms.WAYS
     }
@@ -58,6 +60,7 @@ def test_missingness_is_found_out_and_its_gain_does_not_count() -> None:
     assert told.balanced.interval is not None
     assert told.balanced.interval[0] > 0.4  # guessing: 1/3
     assert gain.differences["as_said"].pooled.value == pytest.approx(0.25, abs=0.05)
+    assert gain.differences["as_said"].told == gain.differences["as_said"].pooled  # here all of it comes from telling
     assert not gain.counts
     text = " ".join(demographic_report.sentences(gain, CLASSES))
     assert "100% of the apparent gain is missingness" in text
