@@ -53,7 +53,7 @@ bench: $(VENV)/dev.stamp ## Run one benchmark (BENCH=latency) or, without BENCH,
 train-env: $(TRAINING)/$(PROCESSOR).stamp ## Make .venv-training with everything for training (GPU=1 adds CUDA's libraries)
 
 model: $(TRAINING)/$(PROCESSOR).stamp ## Train the ensemble and write models/hare_run_v6_facial (ARGS="--weights none")
-	$(TRAINING)/bin/python -m training.train_hare_run $(ARGS)
+	$(TRAINING)/bin/python -m training.train_hare_run training/configs/facial.yaml --out runs/facial --model-dir models/hare_run_v6_facial $(ARGS)
 
 lock: | suitable-python ## Write the locks anew from the requirements (LOCKS=training/requirements: one of them)
 	for name in $(or $(LOCKS),requirements requirements-dev training/requirements); do \
