@@ -68,10 +68,10 @@ def alone(path: Path) -> Iterator[None]:
 
 def material_of(options: argparse.Namespace) -> Material:
     """Pictures read, parted, and the backbones opened; the part "test" stays behind."""
-    from training import features, hare_run
+    from training import features, gathering
 
-    pictures = hare_run.gathered(options)
-    base = hare_run.backbones(options, pictures)
+    pictures = gathering.gathered(options)
+    base = gathering.backbones(options, pictures)
     return Material(
         pictures.classes,
         pictures.prepared,

@@ -20,7 +20,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from training import command
+from training import audit, command
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -54,7 +54,9 @@ def parsed() -> Namespace:
         metavar="N",
         help="let trials unfreeze the top blocks for N epochs (0: none)",
     )
-    add("--drop", default="", help="what the audit finds to be left out, as in train_hare_run (default: nothing)")
+    add(
+        "--drop", type=audit.kinds, default=(), metavar="KINDS", help="left out of the audit's findings, as in training"
+    )
     add("--pretext-epochs", type=command.counted, help="of each backbone, with --weights none, other than usual")
     add("--precision", choices=("f32", "bf16"), default="f32", help="of the frozen backbones (default %(default)s)")
     add("--cache", type=Path, help="what is kept of pictures; several runs may share it (default: DIR/cache)")
