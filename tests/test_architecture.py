@@ -29,7 +29,7 @@ FEW = {  # package → the only places that may import it
     "onnxruntime": ("benchmarks/runtime.py", "benchmarks/ensemble_runtime.py"),
     "onnx": ("benchmarks/runtime.py",),
     "tensorflow": ("training/", "benchmarks/ensemble_runtime.py"),
-    "keras": ("training/", "analyzer/keras_reader.py", "benchmarks/ensemble_runtime.py"),
+    "keras": ("training/", "analyzer/keras_reader.py", "benchmarks/ensemble_runtime.py", "benchmarks/training.py"),
     "h5py": ("analyzer/keras_checks.py",),
     "prefect": ("training/dermaops/flow.py",),
 }
