@@ -26,6 +26,7 @@ FOLDS = 5
 LEAST_GROUPS = 10  # of a kind: two in every fold
 TREES, LEAST_LEAF = 200, 2
 LEAVES, LEAST_ALONE = 16, 5  # of the tree on one statistic; pictures in a leaf
+CLASS, SOURCE, OTHERS = "class", "source", " or another class"  # what is asked; the last one follows a class
 FACE_FOUND = "whole face found"
 REGRESSION, FOREST = "logistic regression", "random forest"
 SLIGHT = 0.05  # above chance, for the lower end of the interval: below it nothing is told
@@ -96,13 +97,13 @@ def questions(pictures: Sequence[Picture]) -> Iterator[tuple[str, NDArray[np.int
     """Name, rows, and what is to be told of each."""
     labels, sources = [str(one.label) for one in pictures], [one.source for one in pictures]
     everyone = np.arange(len(pictures))
-    yield "class", everyone, labels
+    yield CLASS, everyone, labels
     for name in on_their_own(pictures):
-        yield f"{name} or another class", everyone, [label if label == name else "another class" for label in labels]
+        yield f"{name}{OTHERS}", everyone, [label if label == name else "another class" for label in labels]
     for source in sorted(set(sources)):
         rows = np.array([row for row in everyone if sources[row] == source], np.intp)
-        yield f"class within {source}", rows, [labels[row] for row in rows]
-    yield "source", everyone, sources
+        yield f"{CLASS} within {source}", rows, [labels[row] for row in rows]
+    yield SOURCE, everyone, sources
 
 
 def on_their_own(pictures: Sequence[Picture]) -> list[str]:

@@ -11,7 +11,16 @@ from urllib.parse import quote
 
 TEMPLATES = Path(__file__).parent / "templates"
 NUMBER = re.compile(r"[-+−≥<]? ?\d[\d.]*( \(.+\))?|–")  # a cell that is set to the right
-MARKED = {"met": "good", "not shown": "open", "not met": "bad", "not measured": "none", "too few": "none"}
+MARKED = {
+    "met": "good",
+    "not shown": "open",
+    "not met": "bad",
+    "not measured": "none",
+    "too few": "none",
+    "error": "bad",
+    "warning": "open",
+    "note": "none",
+}
 
 
 @dataclass(frozen=True)

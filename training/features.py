@@ -26,6 +26,7 @@ from training.data.augmentation import Augmentation, augmented
 
 if TYPE_CHECKING:
     import keras
+
     from training.data.prepared import Prepared
 
 WIDTH = 3328  # features of both backbones, EfficientNetB0's 1280 first
