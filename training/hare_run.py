@@ -232,9 +232,20 @@ class Final:
 
     @cached_property
     def temperature(self) -> float:
-        truth = self.pictures.truth["validation"]
+        """Of the familiar validation pictures: on others nothing is stated, and a few wild logits would rule it."""
+        rows = self.validation_distances <= self.limit
+        truth = self.pictures.truth["validation"][rows]
         weighed = heads.balanced_weights(truth, len(self.pictures.classes))
-        return evaluate.temperature(self.logits["validation"], truth, weighed)
+        return evaluate.temperature(self.logits["validation"][rows], truth, weighed)
+
+    @cached_property
+    def validation_distances(self) -> NDArray[np.float64]:
+        return self.distances(self.trained.features["validation"])
+
+    @cached_property
+    def limit(self) -> float:
+        """Distance within which most validation pictures lie."""
+        return float(np.quantile(self.validation_distances, cards.FAMILIAR_SHARE))
 
     @cached_property
     def known(self) -> Distribution:
@@ -315,7 +326,7 @@ def evidence_of(final: Final) -> Evidence:
         baselines=baselines.answered(train, pictures.truth["train"], test, seed=final.options.seed),
         temperature=final.temperature,
         distances=final.distances(trained.features["test"]),
-        limit=float(np.quantile(final.distances(trained.features["validation"]), cards.FAMILIAR_SHARE)),
+        limit=final.limit,
         strangers=final.strangers,
         matched=None if final.matched_logits is None else final.answers(final.matched_logits),
         trained=train.pictures,

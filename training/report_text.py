@@ -34,7 +34,7 @@ HOW_TO_READ = (
 )
 NOTHING_PASSED = (
     "Healthy faces were not passed through the clinical crop in this run: it is not known what of these figures remains when "
-    "healthy and sick pictures are cut, scaled and compressed alike."
+    "healthy and clinical pictures are cut, scaled and compressed alike."
 )
 
 
@@ -207,8 +207,8 @@ def _classes(found: Findings, run: Run) -> Table:
 def _calibrated(found: Findings, run: Run) -> str:
     before, after = (figure(found.calibration[when]) for when in ("before", "after"))
     return (
-        f"Probabilities are softmax of the logits over the temperature {run.temperature:.2f}, fitted on {len(run.truth_validation)} "
-        f"validation pictures. Expected calibration error on the test pictures over {ECE_BINS} bins: {before} before, {after} after."
+        f"Probabilities are softmax of the logits over the temperature {run.temperature:.2f}, fitted on the familiar ones of "
+        f"{len(run.truth_validation)} validation pictures. Expected calibration error on the test pictures over {ECE_BINS} bins: {before} before, {after} after."
     )
 
 
