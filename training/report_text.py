@@ -208,7 +208,8 @@ def _calibrated(found: Findings, run: Run) -> str:
     before, after = (figure(found.calibration[when]) for when in ("before", "after"))
     return (
         f"Probabilities are softmax of the logits over the temperature {run.temperature:.2f}, fitted on the familiar ones of "
-        f"{len(run.truth_validation)} validation pictures. Expected calibration error on the test pictures over {ECE_BINS} bins: {before} before, {after} after."
+        f"{len(run.truth_validation)} validation pictures. Expected calibration error on the test pictures over {ECE_BINS} bins: "
+        f"{before} before, {after} after."
     )
 
 
