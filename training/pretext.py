@@ -150,7 +150,7 @@ def settled(name: str, trained: keras.Model, crops: NDArray[np.uint8], seed: int
     backbone = networks.backbone(name)
     backbone.set_weights(trained.get_weights())
     norms = [layer for layer in backbone.layers if isinstance(layer, keras.layers.BatchNormalization)]
-    rng = np.random.default_rng(seed)
+    rng = seeded(seed)
     batches = min(SETTLING_BATCHES, max(2, len(crops) // SETTLING_BATCH))
     for place in command.progress(range(batches), batches, f"{name}: batch normalisation"):
         for layer in norms:
@@ -200,10 +200,17 @@ class Windows(keras.utils.PyDataset):
         return max(1, len(self.rows) // self.course.batch)
 
     def __getitem__(self, index: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        rng = np.random.default_rng((self.seed, self.epoch, index))
+        rng = seeded(self.seed, self.epoch, index)
         rows = rng.choice(self.rows, self.course.batch, p=self.chances)
         windows = np.stack([window(rng, self.crops[row], self.course.side_px) for row in rows])
         return windows.astype(np.float32), self.truth[rows]
+
+
+def seeded(*numbers: int) -> np.random.Generator:
+    """A generator that depends on these numbers alone; OpenCV's own, which draws noise, is set by it."""
+    rng = np.random.default_rng(numbers)
+    cv2.setRNGSeed(int(rng.integers(2**31)))
+    return rng
 
 
 def truth_of(kinds: Sequence[str]) -> NDArray[np.float32]:

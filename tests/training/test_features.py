@@ -94,7 +94,7 @@ def test_a_file_that_holds_something_else_is_told(tmp_path: Path) -> None:
 
 
 SLOW = textwrap.dedent("""
-    import sys, time
+    import signal, sys, time
     import numpy as np
     from pathlib import Path
     from analyzer import artefact
@@ -107,6 +107,7 @@ SLOW = textwrap.dedent("""
 
     crops = list(np.random.default_rng(1).integers(0, 256, (400, 32, 32, 3), np.uint8))
     slow = features.Backbones(network, "weights", "f32")
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in what a shell starts in the background
     command.run(lambda: features.of_crops(slow, crops, 1, STANDARD, Path(sys.argv[1])))
 """)
 

@@ -89,10 +89,12 @@ def sentence(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> str:
 
 
 CHILD = textwrap.dedent("""
+    import signal
     import sys
     from tests.training import test_train_hare_run
     from training import command, train_hare_run
     test_train_hare_run.lighten()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in what a shell starts in the background
     command.run(train_hare_run.main)
 """)
 
