@@ -12,7 +12,16 @@ from pathlib import Path
 import numpy as np
 
 from analyzer import artefact
-from training import command, cross_validation, demographic_gain, demographic_report, features, kfold_artefact, weights
+from training import (
+    command,
+    cross_validation,
+    demographic_gain,
+    demographic_report,
+    features,
+    hare_run,
+    kfold_artefact,
+    weights,
+)
 from training.command import BadInput
 from training.cross_validation import Plan, Table
 from training.data import demographics, partition
@@ -32,6 +41,7 @@ def train(options: argparse.Namespace) -> None:
     weights.check(options.weights)
     options.out.mkdir(parents=True, exist_ok=True)
     pictures = gathered(options)
+    found_wrong = hare_run.audited(pictures, options)
     base = backbones(options, pictures)
     opened = features.opened(base, options.cache, options.precision)
     table = table_of(pictures, LEARNED_FROM, opened, options)
@@ -44,7 +54,9 @@ def train(options: argparse.Namespace) -> None:
         path.write_text(json.dumps(demographic_report.as_json(gain), indent=1) + "\n")
     print(*demographic_report.sentences(gain, pictures.classes), sep="\n", flush=True)
     test = table_of(pictures, ["test"], opened, options, views=0)
-    kfold_artefact.finish(kfold_artefact.Ingredients(options, pictures, base, opened, table, test, plan, gain))
+    kfold_artefact.finish(
+        kfold_artefact.Ingredients(options, pictures, found_wrong, base, opened, table, test, plan, gain)
+    )
 
 
 def table_of(

@@ -54,6 +54,7 @@ class Ingredients:
     """Everything that the last training and its report are made of.
 
     Attributes:
+        found_wrong: what the audit says of the pictures.
         base: the network whose backbones are used.
         table: of the parts "train" and "validation", in this order.
         test: of the part "test".
@@ -62,6 +63,7 @@ class Ingredients:
 
     options: argparse.Namespace
     pictures: Pictures
+    found_wrong: list[str]
     base: keras.Model
     opened: Backbones
     table: Table
@@ -116,7 +118,7 @@ def finish(given: Ingredients) -> None:
     evidence = replace(hare_run.evidence_of(final), notes=told, demographics=preprocessing.DEMOGRAPHICS_WIDTH)
     export.export(network, given.options.model_dir, cards.card(evidence, version=VERSION), final.known)
     run = replace(
-        hare_run.run_of(final, evidence, []),
+        hare_run.run_of(final, evidence, [], given.found_wrong),
         title=TITLE,
         command=shlex.join(["python", "-m", "training.train_face_kfold", *sys.argv[1:]]),
         candidates=candidates(final),

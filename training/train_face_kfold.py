@@ -4,7 +4,7 @@ Run:     python -m training.train_face_kfold DATA --out DIR [--weights imagenet|
 Cost:    with ImageNet or earlier weights about an hour on 2 cores for 3,000 pictures: half of it for faces and features, which
          are kept, half for 25 heads (5 folds × 5 networks). Interrupted at any time, it goes on where it was when the same
          command is given again; a fold that is finished is not trained again.
-Result:  in DIR: config.json, split.json, folds.json, oof.csv, demographics.json, report, artefact.
+Result:  in DIR: config.json, split.json, audit, folds.json, oof.csv, demographics.json, report, plots, artefact.
 
 The test part is kept apart and opened once, for the report and the card; the folds are of all else, stratified, with no person
 or copy of a picture torn apart. Healthy faces come with age, gender and ethnicity and most clinical pictures with nothing, so
@@ -20,7 +20,7 @@ import argparse
 import os
 from pathlib import Path
 
-from training import command
+from training import audit, command
 
 FOLDS, VIEWS, EPOCHS, BATCH, RATE = 5, 2, 60, 64, 1e-3
 
@@ -46,6 +46,7 @@ def parsed() -> argparse.Namespace:
     add("--views", type=int, choices=range(17), default=VIEWS, metavar="V", help="augmented ones (default %(default)s)")
     add("--batch", type=command.counted, default=BATCH, help="pictures a step (default %(default)s)")
     add("--rate", type=command.positive, default=RATE, help="of Adam (default %(default)s)")
+    add("--drop", type=audit.kinds, default=(), metavar="KINDS", help=f"leave out: some of {','.join(audit.KINDS)}")
     add("--pretext-epochs", type=command.counted, help="of each backbone, with --weights none, other than usual")
     add("--precision", choices=("f32", "bf16"), default="f32", help="of the frozen backbones (default %(default)s)")
     add("--cache", type=Path, help="what is kept of pictures; several runs may share it (default: DIR/cache)")

@@ -37,6 +37,7 @@ from training import (
     face_kfold,
     features,
     gradcam,
+    hare_run,
     heads,
     kfold_artefact,
     weights,
@@ -177,6 +178,7 @@ def test_a_run_finds_missingness_out_and_its_artefact_is_told_what_a_request_say
 ) -> None:
     monkeypatch.setattr(keras_networks, "SIDE_PX", 224)
     network = keras_networks.small(classes=3, demographics=DEMOGRAPHICS_WIDTH)
+    monkeypatch.setattr(weights, "check", lambda *_: None)
     monkeypatch.setattr(weights, "network", lambda *_: network)
     monkeypatch.setattr(features, "opened", lambda *_: None)
     monkeypatch.setattr(features, "features_of", features_of)
@@ -184,6 +186,7 @@ def test_a_run_finds_missingness_out_and_its_artefact_is_told_what_a_request_say
     monkeypatch.setattr(cross_validation, "fitted", by_means)
     monkeypatch.setattr(kfold_artefact, "network_of", lambda *_: network)
     monkeypatch.setattr(gradcam, "explain", lambda *_: [])
+    monkeypatch.setattr(hare_run, "audited", lambda *_: [])
     monkeypatch.setenv("SKIN_DATA", str(tmp_path / "nowhere"))
     given = options(folder, tmp_path / "run")
     face_kfold.train(given)
@@ -239,7 +242,9 @@ def test_too_few_people_for_the_folds_end_in_a_sentence(
 ) -> None:
     for path in sorted((folder / "acne").iterdir())[5:]:
         path.unlink()
+    monkeypatch.setattr(weights, "check", lambda *_: None)
     monkeypatch.setattr(weights, "network", lambda *_: None)
+    monkeypatch.setattr(hare_run, "audited", lambda *_: [])
     monkeypatch.setattr(features, "opened", lambda *_: None)
     monkeypatch.setattr(features, "features_of", features_of)
     with pytest.raises(BadInput, match=r"class acne: 4 subjects or groups.*at least 10.*--folds may ask for fewer"):
