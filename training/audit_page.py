@@ -10,10 +10,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 
 from analyzer.model_card import Metric
-from training import document, plots
+from training import contact_sheet, document
 from training.audit_findings import FAULTS, SEVERITIES, Finding, Parts, has_fault, labelled, number
 from training.command import whole
 from training.confounds import Confound
@@ -204,7 +205,7 @@ def _crossed(
 def _class_sheet(seen: Seen, out: Path) -> Iterator[Plot]:
     """Some pictures of each class, from all of its sources."""
     chosen: list[int] = []
-    each = max(1, plots.SHEET_MOST // max(len(seen.classes), 1))
+    each = max(1, contact_sheet.MOST // max(len(seen.classes), 1))
     for name in seen.classes:
         rows = [row for row in labelled(seen.prepared) if seen.prepared.pictures[row].label == name]
         chosen += _spread(sorted(rows, key=lambda row: seen.prepared.pictures[row].source), each)
@@ -215,46 +216,48 @@ def _class_sheet(seen: Seen, out: Path) -> Iterator[Plot]:
 def _finding_sheets(seen: Seen, out: Path) -> Iterator[Plot]:
     for one in seen.findings:
         if one.code in SHEETS and one.rows:
-            most = plots.SHEET_MOST
-            rows = list(one.rows[:most]) if one.code in IN_PAIRS else _spread(list(one.rows), most)
+            most = contact_sheet.MOST
+            rows = list(one.rows[:most]) if one.code in IN_PAIRS else _spread(one.rows, most)
             yield _drawn(seen, rows, out / f"{one.code.replace(' ', '_')}.png", SHEETS[one.code])
 
 
 def _drawn(seen: Seen, rows: Sequence[int], path: Path, text: str) -> Plot:
     pictures = [seen.prepared.pictures[row] for row in rows]
-    titles = [f"{one.label or 'no class'}, {one.source}\n{one.path.name[:28]}" for one in pictures]
-    return Plot(plots.save(plots.sheet([seen.prepared.crops[row] for row in rows], titles), path), text)
+    titles = [f"{one.label or 'no class'}, {one.source}\n{one.path.name}" for one in pictures]
+    sheet = contact_sheet.draw([seen.prepared.crops[row] for row in rows], titles)
+    return Plot(contact_sheet.save(sheet, path), text)
 
 
 def _overlay_sheet(seen: Seen, out: Path) -> Iterator[Plot]:
-    """Three maps of each source, those with a mark first; one of the sheet's columns stays empty."""
+    """Three maps of each source, those with a mark first."""
     maps, titles = [], []
-    for one in sorted(seen.overlays, key=lambda one: -one.share)[: plots.SHEET_MOST // plots.SHEET_COLUMNS]:
-        shown = (one.mean, 3 * one.deviation, 128 + 10 * one.detail, np.full_like(one.mean, 255))
-        maps += [np.repeat(np.clip(values, 0, 255).astype(np.uint8)[..., None], 3, axis=2) for values in shown]
-        titles += [f"{one.source}\n{text}" for text in ("mean", "deviation", "common detail")] + [""]
+    for one in sorted(seen.overlays, key=lambda one: -one.share)[: contact_sheet.MOST // 3]:
+        shown = {"mean": one.mean, "deviation": 3 * one.deviation, "common detail": 128 + 10 * one.detail}
+        maps += [cv2.merge([np.clip(values, 0, 255).astype(np.uint8)] * 3) for values in shown.values()]
+        titles += [f"{one.source}\n{text}" for text in shown]
     if maps:
-        path = plots.save(plots.sheet(maps, titles), out / "watermarks.png")
-        yield Plot(path, "What the pictures of each source have in common; a watermark can be read on the right.")
+        path = contact_sheet.save(contact_sheet.draw(maps, titles), out / "watermarks.png")
+        yield Plot(path, "What the pictures of each source have in common; common detail shows a watermark.")
 
 
 def _matched_sheet(seen: Seen, out: Path) -> Iterator[Plot]:
-    """Healthy faces, the same made like clinical pictures, and pictures of the other classes."""
+    """Healthy faces, below them the same made like clinical pictures, and pictures of the other classes."""
     if seen.matched is None:
         return
     before, after = seen.matched
     places = {picture.path: row for row, picture in enumerate(before.pictures)}
-    rows = _spread(list(range(len(after.pictures))), 2 * plots.SHEET_COLUMNS)
     others = [row for row in labelled(seen.prepared) if seen.prepared.pictures[row].label != before.pictures[0].label]
-    crops = [before.crops[places[after.pictures[row].path]] for row in rows[: plots.SHEET_COLUMNS]]
-    crops += [after.crops[row] for row in rows] + [
-        seen.prepared.crops[row] for row in _spread(others, 2 * plots.SHEET_COLUMNS)
-    ]
-    titles = (
-        ["healthy"] * plots.SHEET_COLUMNS + ["made like clinical pictures"] * len(rows) + ["another class"] * len(crops)
-    )
-    path = plots.save(plots.sheet(crops, titles), out / "matched.png")
-    yield Plot(path, "Healthy faces as they are, made like clinical pictures, and pictures of the other classes.")
+    columns = contact_sheet.COLUMNS
+    chosen = _spread(range(len(after.pictures)), 2 * columns)
+    crops, titles = [], []
+    for rows in (chosen[:columns], chosen[columns:]):
+        crops += [before.crops[places[after.pictures[row].path]] for row in rows] + [after.crops[row] for row in rows]
+        titles += ["as it is"] * len(rows) + ["made like a clinical one"] * len(rows)
+    strangers = _spread(others, columns)
+    crops += [seen.prepared.crops[row] for row in strangers]
+    titles += [str(seen.prepared.pictures[row].label) for row in strangers]
+    path = contact_sheet.save(contact_sheet.draw(crops, titles), out / "matched.png")
+    yield Plot(path, "Healthy faces, the same made like clinical pictures, and pictures of the other classes.")
 
 
 def _spread(rows: Sequence[int], most: int) -> list[int]:

@@ -24,7 +24,8 @@ from training.scores import Answers
 
 FOLDS = 5
 LEAST_GROUPS = 10  # of a kind: two in every fold
-TREES, LEAST_LEAF = 200, 2
+TREES, LEAST_LEAF = 100, 2
+MANY = 1000  # pictures from which trees are worth being grown side by side
 LEAVES, LEAST_ALONE = 16, 5  # of the tree on one statistic; pictures in a leaf
 CLASS, SOURCE, OTHERS = "class", "source", " or another class"  # what is asked; the last one follows a class
 FACE_FOUND = "whole face found"
@@ -140,7 +141,7 @@ def told(
         return bootstrap.metric(scores.values_of_all(answers)[scores.BALANCED], len(rows)), answers
 
     inside = table[rows]
-    ways = {name: figure(model, inside[:, : len(STATISTICS)]) for name, model in _models(seed).items()}
+    ways = {name: figure(model, inside[:, : len(STATISTICS)]) for name, model in _models(seed, len(rows)).items()}
     alone = {name: figure(_tree(), inside[:, [place]])[0] for place, name in enumerate((*STATISTICS, FACE_FOUND))}
     better = max(ways.values(), key=lambda way: way[0].value)[1]
     return Confound(
@@ -175,7 +176,7 @@ def _out_of_fold(
     return answered
 
 
-def _models(seed: int) -> dict[str, Any]:
+def _models(seed: int, pictures: int) -> dict[str, Any]:
     from sklearn.ensemble import RandomForestClassifier
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
@@ -183,7 +184,11 @@ def _models(seed: int) -> dict[str, Any]:
 
     regression = LogisticRegression(max_iter=2000, class_weight="balanced")
     forest = RandomForestClassifier(
-        TREES, min_samples_leaf=LEAST_LEAF, class_weight="balanced", random_state=seed, n_jobs=CORES
+        TREES,
+        min_samples_leaf=LEAST_LEAF,
+        class_weight="balanced",
+        random_state=seed,
+        n_jobs=CORES if pictures >= MANY else 1,
     )
     return {REGRESSION: make_pipeline(StandardScaler(), regression), FOREST: forest}
 

@@ -323,7 +323,7 @@ def audited(folder: Path, out: Path, *options: str) -> subprocess.CompletedProce
 
 
 def test_an_audit_discovers_the_source_confound_by_itself(folder: Path, tmp_path: Path) -> None:
-    for library in ("sklearn", "yaml", "matplotlib"):
+    for library in ("sklearn", "yaml"):
         pytest.importorskip(library, reason=f"{library} is in the training environment only: make train-env")
     done = audited(folder / "mixture.yaml", tmp_path / "out")
     assert done.returncode == 0, done.stderr
@@ -343,15 +343,18 @@ def test_an_audit_discovers_the_source_confound_by_itself(folder: Path, tmp_path
     page = (tmp_path / "out" / "audit.html").read_text()
     assert "healthy comes only from web" in page
     for name in ("classes", "watermarks", "two_labels", "faceless"):
-        assert cv2.imread(str(tmp_path / "out" / f"{name}.png")).shape[0] > 200
+        assert cv2.imread(str(tmp_path / "out" / f"{name}.png")).shape[0] > 150
     assert "error: Class healthy comes only from web" in done.stdout
 
 
-def test_an_audit_leaves_out_what_it_is_told_to(folder: Path, tmp_path: Path) -> None:
-    for library in ("sklearn", "yaml", "matplotlib"):
-        pytest.importorskip(library, reason=f"{library} is in the training environment only: make train-env")
-    done = audited(folder / "mixture.yaml", tmp_path / "out", "--drop", "duplicates,unreadable")
-    assert done.returncode == 0, done.stderr
+def test_an_audit_leaves_out_what_it_is_told_to(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("yaml", reason="yaml is in the training environment only: make train-env")
+    from training import confounds
+
+    monkeypatch.setattr(confounds, "LEAST_GROUPS", 1000)  # the questions were asked above
+    options = ["--out", str(tmp_path / "out"), "--drop", "duplicates,unreadable"]
+    monkeypatch.setattr(sys, "argv", ["audit", str(folder / "mixture.yaml"), *options])
+    audit.main()
     with (tmp_path / "out" / "dropped.csv").open(newline="") as file:
         left_out = {Path(row["path"]).name: row["kind"] for row in csv.DictReader(file)}
     assert left_out == {"acne-000.jpg": "duplicates", "again-001.jpg": "duplicates", "broken.jpg": "unreadable"}

@@ -22,7 +22,8 @@ from training.data.pictures import Picture, Problem
 
 def written(path: Path, rgb: Rgb, quality: int = 95) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(cv2.imencode(path.suffix, rgb[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes())
+    settings = [cv2.IMWRITE_JPEG_QUALITY, quality] if path.suffix == ".jpg" else []
+    path.write_bytes(cv2.imencode(path.suffix, rgb[..., ::-1], settings)[1].tobytes())
     return path
 
 
