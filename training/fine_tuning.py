@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from training import command, networks
 from training.data.augmentation import STANDARD, drawn
 from training.heads import Indices, balanced_weights
-from training.resuming import BACKUP, BEST, FINISHED, Best, Row, backup, prepare
+from training.resuming import BACKUP, BEST, FINISHED, Best, Paced, Row, backup, prepare
 
 RATE = 2e-5
 BATCH = 16
@@ -94,7 +94,7 @@ def tuned(
             validation_data=Pixels(crops, *validation, classes, seed, moves=False),
             epochs=epochs,
             shuffle=False,  # the stream has an order of its own, which a resumed training finds again
-            callbacks=[best, backup(work / BACKUP), *callbacks],
+            callbacks=[Paced(stream), best, backup(work / BACKUP), *callbacks],
             verbose=0,
         )
         with command.whole(work / FINISHED) as path:

@@ -73,3 +73,44 @@ def test_backbones_trained_alone_lend_their_weights(ensemble: keras.Model, tmp_p
 def test_the_mean_of_pictures_stays_frozen_when_the_network_is_trained(ensemble: keras.Model) -> None:
     assert not ensemble.get_layer("resnet_normalisation").trainable
     assert all("resnet_normalisation" not in weight.path for weight in ensemble.trainable_weights)
+
+
+def test_a_head_of_other_widths_is_taken_and_given_back() -> None:
+    network = networks.hare_run(3, side_px=SIDE_PX, units=(24, 10))
+    rng = np.random.default_rng(1)
+    shapes = ((3328, 24), (24, 10), (10, 3))
+    chain = [
+        (rng.normal(size=shape).astype(np.float32), rng.normal(size=shape[1]).astype(np.float32)) for shape in shapes
+    ]
+    networks.take_head(network, chain)
+    for given, taken in zip(chain, networks.head_of(network), strict=True):
+        np.testing.assert_array_equal(given[0], taken[0])
+        np.testing.assert_array_equal(given[1], taken[1])
+    assert [layer.rate for layer in network.layers if layer.name.endswith("dropout") and "head" in layer.name] == [
+        0.5,
+        0.5,
+    ]
+
+
+def test_backbones_of_another_network_are_taken_whatever_its_head(ensemble: keras.Model) -> None:
+    other = networks.hare_run(2, side_px=SIDE_PX, units=(8,))
+    networks.take_backbones(other, ensemble)
+    batch = pictures().astype(np.float32)
+    features = [keras.Model(one.inputs[0], one.get_layer("features").output) for one in (other, ensemble)]
+    np.testing.assert_array_equal(*(one(batch, training=False).numpy() for one in features))
+
+
+def test_only_the_top_learns_and_normalisations_stay_as_they_are() -> None:
+    network = networks.hare_run(2, side_px=SIDE_PX, units=(8,))
+    named = networks.unfreeze_top(network)
+    assert {"top_conv", "block7a_project_conv", "conv5_block3_3_conv", "head_0", "logits"} <= set(named)
+    assert not any(name.startswith(("block6", "conv5_block2", "stem", "resnet_norm")) for name in named)
+    norms = [layer for layer in network.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    before = [layer.get_weights() for layer in norms]
+    network.compile("sgd", "sparse_categorical_crossentropy", jit_compile=False)
+    kernel = network.get_layer("top_conv").get_weights()[0]
+    network.fit(pictures().astype(np.float32), np.array([0, 1]), verbose=0)
+    assert (network.get_layer("top_conv").get_weights()[0] != kernel).any()
+    for layer, values in zip(norms, before, strict=True):
+        for one, other in zip(layer.get_weights(), values, strict=True):
+            np.testing.assert_array_equal(one, other)
