@@ -47,7 +47,13 @@ def parsed() -> argparse.Namespace:
     add(
         "--views", type=int, choices=range(17), default=VIEWS, metavar="K", help="of the training (default %(default)s)"
     )
-    add("--fine-tune", type=int, default=0, metavar="N", help="epochs of the student on pixels (default %(default)s)")
+    add(
+        "--fine-tune",
+        type=command.none_or_more,
+        default=0,
+        metavar="N",
+        help="epochs of the student on pixels (default %(default)s)",
+    )
     add("--limit", type=command.counted, help="most pictures of each class, for a quick try")
     add("--seed", type=int, default=command.SEED, help="of the training (default %(default)s)")
     add("--cache", type=Path, help="of the training, DIR/cache there (default: DIR/cache here)")

@@ -75,10 +75,9 @@ def tell_layers(layers: Sequence[Layer], path: Path) -> None:
     ordered = sorted(layers, key=lambda layer: -layer.spread)
     with command.whole(path) as unfinished, unfinished.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(["layer", "backbones", "squeeze-excite", "largest input over its median"])
-        writer.writerows(
-            [one.name, " ".join(sorted(one.backbones)), one.excites, f"{one.spread:.2f}"] for one in ordered
-        )
+        writer.writerow(["place", "backbones", "channels", "height", "width", "largest input over its median"])
+        rows = ([one.place, " ".join(sorted(one.backbones)), *one.shape, f"{one.spread:.2f}"] for one in ordered)
+        writer.writerows(rows)
     wild = [layer for layer in ordered if layer.spread >= WILD]
     if wild:
         print(

@@ -30,15 +30,22 @@ class Layer:
     """One convolution.
 
     Attributes:
+        place: among the convolutions in the order of the flow, from 1.
+        shape: (C, H, W) of its output.
         backbones: names of the outputs that it serves, of `artefact.MAPS`.
-        excites: it weighs whole maps (squeeze and excite): its output has one place.
         spread: largest input of any calibration picture over the median picture's largest input.
+        excites: it weighs whole maps (squeeze and excite): its output has one place.
     """
 
     name: str
+    place: int
+    shape: tuple[int, ...]
     backbones: frozenset[str]
-    excites: bool
     spread: float
+
+    @property
+    def excites(self) -> bool:
+        return self.shape[1:] == (1, 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,11 +83,14 @@ def layers_of(graph: Any, pictures: Pictures) -> list[Layer]:
     return [
         Layer(
             name,
+            place,
+            tuple(node.output(0).shape[1:]),
             frozenset(backbone for backbone, above in served.items() if name in above),
-            tuple(node.output(0).shape[2:]) == (1, 1),
             spread,
         )
-        for name, node, spread in zip(names, nodes, _spreads(graph, names, pictures), strict=True)
+        for place, (name, node, spread) in enumerate(
+            zip(names, nodes, _spreads(graph, names, pictures), strict=True), 1
+        )
     ]
 
 
@@ -125,15 +135,20 @@ def _spreads(graph: Any, names: Sequence[str], pictures: Pictures) -> list[float
     tapped = graph.clone()
     found = {node.get_friendly_name(): node for node in tapped.get_ordered_ops()}
     sources = [found[name].input(0).get_source_output() for name in names]
+    keys = [
+        (port.get_node().get_friendly_name(), port.get_index()) for port in sources
+    ]  # some layers share their input
+    once = dict(zip(keys, sources, strict=True))
     first = len(tapped.outputs)
-    tapped.add_outputs(sources)
+    tapped.add_outputs(list(once.values()))
     settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": CORES}
     request = runtime.openvino().Core().compile_model(tapped, "CPU", settings).create_infer_request()
-    largest = np.empty((len(pictures), len(names)))
+    largest = np.empty((len(pictures), len(once)))
     for row, picture in enumerate(pictures):
         request.infer([picture[None]])
-        largest[row] = [np.abs(request.get_output_tensor(first + place).data).max() for place in range(len(names))]
-    return (largest.max(axis=0) / np.maximum(np.median(largest, axis=0), 1e-9)).tolist()
+        largest[row] = [np.abs(request.get_output_tensor(first + place).data).max() for place in range(len(once))]
+    spreads = dict(zip(once, largest.max(axis=0) / np.maximum(np.median(largest, axis=0), 1e-9), strict=True))
+    return [float(spreads[key]) for key in keys]
 
 
 def _names(graph: Any) -> set[str]:

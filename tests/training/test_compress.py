@@ -16,6 +16,7 @@ for package in ("tensorflow", "nncf", "sklearn"):
     pytest.importorskip(package, reason=f"{package} is in the training environment only: make train-env")
 
 from analyzer import artefact, model_card  # noqa: E402
+from tests.analyzer import artefacts  # noqa: E402
 from tests.keras_networks import SIDE_PX, pictures, small  # noqa: E402
 from training import command, compress, compression, distillation, export, quantisation, student  # noqa: E402
 from training.compression_measure import Line, Runnable  # noqa: E402
@@ -64,6 +65,14 @@ def test_layers_are_told_with_what_they_serve_and_how_far_their_inputs_go(layers
     assert min(layer.spread for layer in layers) >= 1
 
 
+def test_layers_that_share_their_input(tmp_path: Path) -> None:
+    artefacts.make(tmp_path)
+    shown = np.stack([np.full((artefacts.SIDE_PX, artefacts.SIDE_PX, 3), level, np.uint8) for level in (10, 10, 40)])
+    found = quantisation.layers_of(quantisation.graph_of(tmp_path), shown)
+    assert sorted(layer.shape[0] for layer in found) == list(artefacts.CHANNELS)
+    assert [layer.spread for layer in found] == [pytest.approx(4)] * 2
+
+
 def test_a_form_leaves_what_it_does_not_take_in_f32(folder: Path, layers: list[Layer]) -> None:
     efficientnet, resnet = artefact.MAPS
     alone = next(form for form in quantisation.FORMS if form.name == "ResNet50's convolutions")
@@ -76,10 +85,8 @@ def test_a_form_leaves_what_it_does_not_take_in_f32(folder: Path, layers: list[L
 
 def test_forms_that_would_be_the_same_are_made_once() -> None:
     def named(spread: float, excites: bool) -> list[str]:
-        layers = [
-            Layer("a", frozenset(artefact.MAPS[:1]), excites, 1.0),
-            Layer("b", frozenset(artefact.MAPS[1:]), False, spread),
-        ]
+        first = Layer("a", 1, (8, 1, 1) if excites else (8, 4, 4), frozenset(artefact.MAPS[:1]), 1.0)
+        layers = [first, Layer("b", 2, (8, 4, 4), frozenset(artefact.MAPS[1:]), spread)]
         return [form.name for form in quantisation.forms_for(layers)]
 
     assert named(1.0, False) == ["everything", "convolutions, no squeeze-excite", "ResNet50's convolutions"]

@@ -49,7 +49,7 @@ def script(module: str, *arguments: object) -> str:
     done = subprocess.run(
         [sys.executable, "-c", CHILD, module, *map(str, arguments)],
         cwd=ROOT,
-        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""},
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "", "SKIN_DATA": os.devnull},
         capture_output=True,
         text=True,
         timeout=LONGEST_S,
