@@ -110,7 +110,9 @@ def fit(
             jit_compile=False,  # compiling ahead takes longer than the whole training
         )
         middle, spread = scaling
-        known = [(validation_features.astype(np.float32) - middle) / spread]  # not clipped: as the service will see them
+        known = [
+            (validation_features.astype(np.float32) - middle) / spread
+        ]  # not clipped: as the service will see them
         known += [] if validation_demographics is None else [validation_demographics]
         counted = np.ones(len(validation_truth))
         if recipe.class_weights:
