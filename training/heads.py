@@ -23,9 +23,7 @@ from training.resuming import BACKUP, BEST, FINISHED, Best, Paced, Row, backup, 
 MEMBERS: Mapping[str, slice] = {"EfficientNetB0": slice(0, 1280), "ResNet50": slice(1280, 3328)}
 PLATEAU_PATIENCE, PLATEAU_FACTOR, PLATEAU_LEAST = 5, 0.5, 1e-4  # as keras.callbacks.ReduceLROnPlateau counts
 LEAST_DEVIATION = 1e-3  # of a feature; those that hardly change are not blown up
-MOST_DEVIATIONS = 5.0  # of a training feature from its mean
-USUAL = (0.5, 99.5)  # percentiles
-MOST_MEASURED = 4000  # vectors that a range is taken from
+MOST_DEVIATIONS = 5.0  # of a training feature from its median
 Floats = NDArray[np.float32]
 Indices = NDArray[np.intp]
 Chain = tuple[tuple[Floats, Floats], ...]  # (kernel, bias) of each dense layer; ReLU between, the last gives logits
@@ -109,10 +107,7 @@ def fit(
             weighted_metrics=["accuracy"],
             jit_compile=False,  # compiling ahead takes longer than the whole training
         )
-        middle, spread = scaling
-        known = [
-            (validation_features.astype(np.float32) - middle) / spread
-        ]  # not clipped: as the service will see them
+        known = [scaled(validation_features, *scaling)]
         known += [] if validation_demographics is None else [validation_demographics]
         counted = np.ones(len(validation_truth))
         if recipe.class_weights:
@@ -182,13 +177,10 @@ class Batches(keras.utils.PyDataset):
 
 
 def usual_range(features: NDArray[np.floating]) -> tuple[Floats, Floats]:
-    """Mean and deviation of each feature of (N, D), one picture in a hundred of the extremes brought back first.
-
-    A median and its deviation would not do: many features are nothing on most pictures, and all others would be wild.
-    """
-    some = features[:: max(1, len(features) // MOST_MEASURED)].astype(np.float32)
-    usual = np.clip(some, *np.percentile(some, USUAL, axis=0).astype(np.float32))
-    return usual.mean(axis=0), usual.std(axis=0) + np.float32(LEAST_DEVIATION)
+    """Median and robust deviation (1.4826 times the median absolute deviation) of each feature of (N, D)."""
+    known = features.astype(np.float32)
+    middle = np.median(known, axis=0)
+    return middle, 1.4826 * np.median(np.abs(known - middle), axis=0) + np.float32(LEAST_DEVIATION)
 
 
 def clipped(features: NDArray[np.floating], middle: Floats, spread: Floats) -> Floats:
@@ -198,7 +190,7 @@ def clipped(features: NDArray[np.floating], middle: Floats, spread: Floats) -> F
 
 
 def scaled(features: NDArray[np.floating], middle: Floats, spread: Floats) -> Floats:
-    """Clipped features in deviations from their mean."""
+    """Clipped features in deviations from their median."""
     return (clipped(features, middle, spread) - middle) / spread
 
 
