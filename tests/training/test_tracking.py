@@ -57,7 +57,7 @@ def test_every_epoch_is_logged(tmp_path: Path) -> None:
     assert list((tmp_path / "curves").rglob("events.out.*"))
 
 
-@pytest.mark.parametrize("uri", ["file:/no/folders", "sqlite:////nowhere/at/all.db"])
+@pytest.mark.parametrize("uri", ["file:/no/folders", "http://127.0.0.1:9"])
 def test_a_store_that_cannot_be_used_is_told_once_and_stops_nothing(
     uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
