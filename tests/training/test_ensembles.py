@@ -73,8 +73,7 @@ def test_voting_takes_the_share_with_the_lowest_loss() -> None:
     good = 4 * np.eye(3, dtype=np.float32)[asked.truth]
     sure = [Candidate("good", members[0].chain, good, []), Candidate("bad", members[1].chain, -good, [])]
     voted = ensembles.voting(sure, asked)
-    assert (voted.validation_logits.argmax(axis=1) == asked.truth).all()
-    assert float(voted.note.partition(" ")[0]) > 0.5
+    assert float(voted.note.partition(" ")[0]) > 0.5  # beyond it nothing changes but the temperature
     voted = ensembles.voting(members, asked)
     losses = [
         ensembles.loss((one * members[0].validation_logits + (1 - one) * members[1].validation_logits), asked.truth)
