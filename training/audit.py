@@ -23,11 +23,11 @@ from typing import TYPE_CHECKING
 from training import command
 
 if TYPE_CHECKING:
-    from training.audit_findings import Finding
-    from training.confounds import Confound
+    from training.auditing.audit_findings import Finding
+    from training.auditing.confounds import Confound
+    from training.auditing.watermarks import Overlay
     from training.data.pictures import Picture, Problem
     from training.data.prepared import Prepared
-    from training.watermarks import Overlay
 
 DROPPED = "dropped.csv"
 KINDS = ("duplicates", "blurred", "unreadable", "small", "dark", "faceless")
@@ -116,7 +116,7 @@ def audit(
         parts: of each picture; None in it for those in no part, None where there is no split.
         out: folder of the report.
     """
-    from training import audit_balance, audit_findings, audit_page, audit_sources, confounds, watermarks
+    from training.auditing import audit_balance, audit_findings, audit_page, audit_sources, confounds, watermarks
 
     own = prepared.subset(audit_findings.labelled(prepared))
     asked = confounds.all_of(own.pictures, own.facts, seed=seed)
@@ -150,7 +150,7 @@ def dropped(prepared: Prepared, wanted: Sequence[str]) -> tuple[Prepared, list[D
     Raises:
         BadInput: a class would have no picture left.
     """
-    from training import audit_findings
+    from training.auditing import audit_findings
 
     reasons: dict[int, Dropped] = {}
     if "duplicates" in wanted:
@@ -205,7 +205,7 @@ def new_parts(prepared: Prepared, seed: int) -> list[str] | None:
 
 
 def _copies_too_many(prepared: Prepared, rows: Sequence[int]) -> dict[int, Dropped]:
-    from training import audit_findings
+    from training.auditing import audit_findings
 
     labels = [label for label in audit_findings.labels_of(prepared, rows) if label is not None]
     kept = min(rows, key=lambda row: (prepared.pictures[row].label is None, row))

@@ -23,10 +23,11 @@ from analyzer.model_card import (
     TrainingSource,
 )
 from analyzer.wording import SEE_A_PROFESSIONAL
-from training import bootstrap, evaluate, export, fairness, scores
+from training import evaluate, export
 from training.data.facts import Facts
 from training.data.pictures import Picture
-from training.scores import Answers
+from training.evaluation import bootstrap, fairness, scores
+from training.evaluation.scores import Answers
 
 VERSION = "6.0.0"
 NAME = "hare_run_v6_facial"

@@ -26,7 +26,7 @@ CALIBRATION, EPOCHS, VIEWS = 200, 60, 2
 def main() -> None:
     options = parsed()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    from training import compression
+    from training.compressing import compression
 
     compression.compress(options)
 

@@ -80,7 +80,7 @@ def explain(
     Raises:
         ValueError: as `maps_of`.
     """
-    from training import plots
+    from training.reporting import plots
 
     written = []
     for place, (crop, label, title) in enumerate(zip(crops, labels, titles, strict=True)):

@@ -24,7 +24,6 @@ from analyzer.artefact import probabilities
 from analyzer.distribution import Distribution
 from training import (
     audit,
-    baselines,
     cards,
     command,
     ensembles,
@@ -36,7 +35,6 @@ from training import (
     heads,
     networks,
     recipes,
-    report,
     strangers,
     tracking,
     weights,
@@ -46,13 +44,15 @@ from training.data import matching, mixture
 from training.data.augmentation import STANDARD
 from training.data.prepared import Prepared
 from training.ensembles import Candidate, Known
-from training.fairness import HEALTHY
+from training.evaluation import baselines
+from training.evaluation.fairness import HEALTHY
+from training.evaluation.scores import Answers
 from training.features import Backbones
-from training.findings import Run
 from training.gathering import SPLIT, Pictures, backbones, gathered
 from training.heads import Floats, Indices
 from training.recipes import Setting
-from training.scores import Answers
+from training.reporting import report
+from training.reporting.findings import Run
 from training.tracking import Tracker
 
 EXPLAINED = 6  # test pictures whose evidence is shown

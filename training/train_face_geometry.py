@@ -28,12 +28,12 @@ from analyzer import face_crops, head_pose
 from analyzer.face_crops import CROP_PX, OVERVIEW_PX
 from analyzer.face_network import SHAPE, proposals
 from analyzer.head_pose import Shape
-from training import face_export, face_shape
-from training import face_networks as networks
 from training.data import composites, faces
 from training.data.composites import CANVAS_PX, Pictures
 from training.data.faces import Scene
 from training.data.targets import target_maps
+from training.geometry import face_export, face_shape
+from training.geometry import face_networks as networks
 
 Batch = tuple[NDArray[np.float32], Mapping[str, NDArray[np.float32]]]
 

@@ -28,7 +28,7 @@ FOLDS, VIEWS, EPOCHS, BATCH, RATE = 5, 2, 60, 64, 1e-3
 def main() -> None:
     options = parsed()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    from training import face_kfold
+    from training.kfold import face_kfold
 
     face_kfold.train(options)
 

@@ -32,7 +32,7 @@ TRIALS, EPOCHS = 30, 60
 def main() -> None:
     options = parsed()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    from training import search
+    from training.searching import search
 
     search.search(options)
 

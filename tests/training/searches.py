@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from training import command, search, trials, tune
+from training import command, tune
 from training.data.pictures import Picture
 from training.data.prepared import Prepared
 from training.recipes import Setting
+from training.searching import search, trials
 
 CLASSES = ("acne", "eczema", "healthy")
 WIDTH, COUNT = 40, {"train": 150, "validation": 60}

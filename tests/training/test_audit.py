@@ -18,8 +18,9 @@ import pytest
 
 from tests.training.test_duplicates import pictures as fields
 from tests.training.test_prepared import face, written
-from training import audit, audit_balance, audit_findings, watermarks
-from training.audit_findings import Finding
+from training import audit
+from training.auditing import audit_balance, audit_findings, watermarks
+from training.auditing.audit_findings import Finding
 from training.command import BadInput
 from training.data import duplicates
 from training.data.facts import Facts
@@ -349,7 +350,7 @@ def test_an_audit_discovers_the_source_confound_by_itself(folder: Path, tmp_path
 
 def test_an_audit_leaves_out_what_it_is_told_to(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("yaml", reason="yaml is in the training environment only: make train-env")
-    from training import confounds
+    from training.auditing import confounds
 
     monkeypatch.setattr(confounds, "LEAST_GROUPS", 1000)  # the questions were asked above
     options = ["--out", str(tmp_path / "out"), "--drop", "duplicates,unreadable"]

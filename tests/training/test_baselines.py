@@ -10,8 +10,8 @@ import pytest
 
 pytest.importorskip("sklearn", reason="scikit-learn is in the training environment only: make train-env")
 
-from training import baselines
 from training.data.facts import Facts, measured
+from training.evaluation import baselines
 
 SIDE_PX = 64
 SKIN = (190, 140, 115)

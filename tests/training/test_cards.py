@@ -14,10 +14,11 @@ for package in ("tensorflow", "fairlearn"):
 
 from analyzer import artefact, model_card  # noqa: E402
 from analyzer.artefact import BASELINE, EARNED, probabilities  # noqa: E402
-from training import cards, scores  # noqa: E402
+from training import cards  # noqa: E402
 from training.cards import Evidence  # noqa: E402
 from training.data.pictures import Picture  # noqa: E402
-from training.scores import Answers  # noqa: E402
+from training.evaluation import scores  # noqa: E402
+from training.evaluation.scores import Answers  # noqa: E402
 
 CLASSES = ("acne", "eczema", "healthy")
 COUNT = 90

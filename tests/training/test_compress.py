@@ -18,14 +18,15 @@ for package in ("tensorflow", "nncf", "sklearn"):
 from analyzer import artefact, model_card  # noqa: E402
 from tests.analyzer import artefacts  # noqa: E402
 from tests.keras_networks import SIDE_PX, pictures, small  # noqa: E402
-from training import command, compress, compression, distillation, export, quantisation, student  # noqa: E402
-from training.compression_measure import Line, Runnable  # noqa: E402
+from training import command, compress, export  # noqa: E402
+from training.compressing import compression, distillation, quantisation, student  # noqa: E402
+from training.compressing.compression_measure import Line, Runnable  # noqa: E402
+from training.compressing.quantisation import Form, Layer  # noqa: E402
+from training.compressing.student import Course, Lesson  # noqa: E402
 from training.data.mixture import Mixture  # noqa: E402
 from training.data.pictures import Picture  # noqa: E402
 from training.data.prepared import Prepared  # noqa: E402
 from training.gathering import Pictures  # noqa: E402
-from training.quantisation import Form, Layer  # noqa: E402
-from training.student import Course, Lesson  # noqa: E402
 
 CLASSES = ("acne", "eczema", "healthy", "rosacea")
 EVERYTHING = quantisation.FORMS[0]

@@ -14,10 +14,10 @@ pytest.importorskip("sklearn", reason="scikit-learn is in the training environme
 
 from analyzer.preprocessing import demographics_vector
 from analyzer.values import Demographics
-from training import arms, demographic_gain, demographic_report
 from training.data import sampling
 from training.data.pictures import Picture
-from training.demographic_gain import VALUES, WHICH, OutOfFold
+from training.kfold import arms, demographic_gain, demographic_report
+from training.kfold.demographic_gain import VALUES, WHICH, OutOfFold
 
 CLASSES = ("acne", "eczema", "healthy")
 EACH = 120  # pictures of a class

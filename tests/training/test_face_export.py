@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from analyzer.face_network import Seen
-from training import face_export
+from training.geometry import face_export
 
 
 def test_confidence_follows_the_share_of_right_proposals() -> None:

@@ -8,8 +8,8 @@ import pytest
 pytest.importorskip("tensorflow", reason="TensorFlow is in the training environment only: make train-env")
 keras = pytest.importorskip("keras")
 
-from training import face_networks  # noqa: E402
 from training.data.targets import target_maps  # noqa: E402
+from training.geometry import face_networks  # noqa: E402
 
 
 def test_detector_answers_at_every_stride_for_any_size() -> None:

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from analyzer import geometry, head_pose
-from training import face_shape
+from training.geometry import face_shape
 
 
 def drawn_shape() -> tuple[NDArray[np.float64], NDArray[np.intp]]:

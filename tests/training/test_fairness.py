@@ -9,9 +9,10 @@ import pytest
 
 pytest.importorskip("fairlearn", reason="Fairlearn is in the training environment only: make train-env")
 
-from training import evaluate, fairness
+from training import evaluate
 from training.data.pictures import Picture
-from training.scores import Answers
+from training.evaluation import fairness
+from training.evaluation.scores import Answers
 
 CLASSES = ("acne", "healthy")
 

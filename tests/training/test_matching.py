@@ -115,7 +115,7 @@ def test_files_that_are_gone_are_told(pictures: Prepared) -> None:
 
 def test_what_gave_faces_away_before_gives_them_away_no_more(pictures: Prepared, renewed: Prepared) -> None:
     pytest.importorskip("sklearn", reason="sklearn is in the training environment only: make train-env")
-    from training import confounds
+    from training.auditing import confounds
 
     others = pictures.subset(np.flatnonzero(~healthy(pictures)))
     truth = [one.label or "" for one in [*others.pictures, *renewed.pictures]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from analyzer.model_card import Metric
-from training import mission
+from training.reporting import mission
 
 
 @pytest.mark.parametrize(

@@ -15,9 +15,10 @@ from matplotlib._pylab_helpers import Gcf
 from matplotlib.figure import Figure
 
 from analyzer.model_card import Metric
-from training import plots, scores
-from training.fairness import Group
-from training.scores import Answers
+from training.evaluation import scores
+from training.evaluation.fairness import Group
+from training.evaluation.scores import Answers
+from training.reporting import plots
 
 CLASSES = ("acne", "costs_$5$", "absent")
 

@@ -17,9 +17,10 @@ pytest.importorskip("matplotlib", reason="matplotlib is in the training environm
 pytest.importorskip("fairlearn", reason="Fairlearn is in the training environment only: make train-env")
 
 from analyzer.model_card import Metric
-from training import document, findings, report, scores
 from training.data.pictures import Picture
-from training.document import Document, Plot, Section, Table
+from training.evaluation import scores
+from training.reporting import document, findings, report
+from training.reporting.document import Document, Plot, Section, Table
 
 CLASSES = ("acne", "eczema", "healthy")
 COUNT = 180

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from analyzer.artefact import EARNED, probabilities
-from training import bootstrap, evaluate, scores
-from training.scores import Answers
+from training import evaluate
+from training.evaluation import bootstrap, scores
+from training.evaluation.scores import Answers
 
 CLASSES = ("acne", "eczema", "healthy")
 

@@ -29,23 +29,13 @@ from analyzer.values import Demographics
 from application import create_app
 from tests import keras_networks
 from tests.web.records import ANALYZE
-from training import (
-    arms,
-    bootstrap,
-    cross_validation,
-    evaluate,
-    face_kfold,
-    features,
-    gradcam,
-    hare_run,
-    heads,
-    kfold_artefact,
-    weights,
-)
+from training import evaluate, features, gradcam, hare_run, heads, weights
 from training.command import BadInput
-from training.cross_validation import Head, Plan, Table
 from training.data.pictures import Picture
 from training.data.prepared import Prepared
+from training.evaluation import bootstrap
+from training.kfold import arms, cross_validation, face_kfold, kfold_artefact
+from training.kfold.cross_validation import Head, Plan, Table
 
 CLASSES = ("acne", "eczema", "healthy")
 FOLDS = 3

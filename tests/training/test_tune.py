@@ -24,8 +24,9 @@ import optuna
 from optuna.trial import TrialState
 
 from tests.training import searches
-from training import command, recipes, search, search_space, trials, tune
+from training import command, recipes, tune
 from training.heads import Recipe
+from training.searching import search, search_space, trials
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = [

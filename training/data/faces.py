@@ -26,7 +26,7 @@ from analyzer.geometry import CHIN_INDEX
 from analyzer.head_pose import Shape
 from analyzer.values import Points, Rgb
 from training.data.splits import part_of
-from training.face_shape import laid_over
+from training.geometry.face_shape import laid_over
 
 MARKS = Path(__file__).parents[1] / "marks" / "acne04_profiles.json"
 MARKED_PX = 640.0  # side of the pictures that were marked

@@ -14,14 +14,15 @@ from numpy.typing import NDArray
 
 from analyzer import artefact, model_card
 from analyzer.model_card import ModelCard
-from training import command, compression_table, quantisation
+from training import command
 from training.command import BadInput
-from training.compression_measure import Line, Measured, Runnable, measured
+from training.compressing import compression_table, quantisation
+from training.compressing.compression_measure import Line, Measured, Runnable, measured
+from training.compressing.quantisation import Form, Layer
 from training.data import mixture
 from training.data.prepared import prepare
+from training.evaluation.scores import Answers
 from training.gathering import SPLIT, Pictures, parted, tell
-from training.quantisation import Form, Layer
-from training.scores import Answers
 
 LEAST_AGREEMENT = 0.97  # of the validation pictures that a form answers with the same class as f32
 LEAST_GAIN = 1.05  # times as fast as f32 that a form must be
@@ -58,7 +59,7 @@ def compress(options: argparse.Namespace) -> None:
     if options.int8:
         lines += quantised(run, whole, options.out / "int8", judge, options)
     if options.distil:
-        from training import distillation
+        from training.compressing import distillation
 
         lines += distillation.distilled((run, whole), judge, options)
     compression_table.write(lines, options.out, len(pictures.rows["test"]))

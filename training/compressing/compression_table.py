@@ -11,9 +11,9 @@ from pathlib import Path
 from analyzer.artefact import EARNED
 from analyzer.model_card import Metric
 from training import command
-from training.compression_measure import Line
-from training.quantisation import WILD, Layer
-from training.scores import BALANCED
+from training.compressing.compression_measure import Line
+from training.compressing.quantisation import WILD, Layer
+from training.evaluation.scores import BALANCED
 
 HEADER = (
     "network",

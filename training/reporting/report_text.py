@@ -9,13 +9,13 @@ import numpy as np
 
 from analyzer.artefact import BASELINE, EARNED
 from analyzer.model_card import Metric, Metrics
-from training import fairness, scores
-from training.document import Document, Plot, Section, Table
 from training.evaluate import DRAWS, ECE_BINS, TOO_FEW
-from training.fairness import FALSE_ALARMS, HEALTHY, UNSAID, Group
-from training.findings import HEALTHY_RECALL, MODEL, Findings, Run
-from training.mission import VERDICTS, Target
-from training.scores import ACCURACY, BALANCED, MACRO_F1, WEIGHTED_F1
+from training.evaluation import fairness, scores
+from training.evaluation.fairness import FALSE_ALARMS, HEALTHY, UNSAID, Group
+from training.evaluation.scores import ACCURACY, BALANCED, MACRO_F1, WEIGHTED_F1
+from training.reporting.document import Document, Plot, Section, Table
+from training.reporting.findings import HEALTHY_RECALL, MODEL, Findings, Run
+from training.reporting.mission import VERDICTS, Target
 
 SUMMARY = (EARNED, BALANCED, ACCURACY, MACRO_F1, WEIGHTED_F1)
 PER_CLASS = (

@@ -15,12 +15,14 @@ from numpy.typing import NDArray
 
 from analyzer import artefact
 from analyzer.model_card import Metric
-from training import arms, bootstrap, evaluate, scores
-from training.arms import ALIKE, AS_SAID, IMAGE, Arm
+from training import evaluate
 from training.data import sampling
 from training.data.pictures import DEMOGRAPHICS, Picture
 from training.data.sampling import Rows, Said
-from training.scores import Answers
+from training.evaluation import bootstrap, scores
+from training.evaluation.scores import Answers
+from training.kfold import arms
+from training.kfold.arms import ALIKE, AS_SAID, IMAGE, Arm
 
 FIGURES = (scores.ACCURACY, scores.BALANCED, scores.MACRO_F1, artefact.EARNED)
 WHICH, VALUES = "which are known", "values"  # what a classifier without a picture is given

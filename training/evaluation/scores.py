@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from analyzer.artefact import EARNED
 from analyzer.model_card import Metric
-from training import bootstrap
-from training.bootstrap import Bootstrap, Values, ratio
 from training.evaluate import ECE_BINS
+from training.evaluation import bootstrap
+from training.evaluation.bootstrap import Bootstrap, Values, ratio
 
 ACCURACY, BALANCED, MACRO_F1, WEIGHTED_F1 = "accuracy", "balanced accuracy", "macro-F1", "weighted F1"
 RECALL, PRECISION, SPECIFICITY = "recall", "precision", "specificity"

@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from training import arms, command
-from training.arms import IMAGE, Arm
+from training import command
 from training.data import partition, sampling
 from training.data.pictures import Picture
 from training.data.sampling import Rows, Said
+from training.kfold import arms
+from training.kfold.arms import IMAGE, Arm
 
 if TYPE_CHECKING:
     from training.heads import Chain, Recipe, Row

@@ -18,12 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analyzer.artefact import EARNED, probabilities
-from training import document, findings, plots, report_text, scores
 from training.command import whole
 from training.data.pictures import Picture
-from training.document import Plot
-from training.findings import Findings, Run
-from training.scores import ACCURACY, BALANCED
+from training.evaluation import scores
+from training.evaluation.scores import ACCURACY, BALANCED
+from training.reporting import document, findings, plots, report_text
+from training.reporting.document import Plot
+from training.reporting.findings import Findings, Run
 
 __all__ = ["Run", "write"]
 CONFIG, SPLIT, HISTORY, METRICS = "config.json", "split.json", "history.csv", "metrics.json"

@@ -13,16 +13,18 @@ from numpy.typing import NDArray
 
 from analyzer import artefact, keras_files, model_card
 from analyzer.model_card import ModelCard
-from training import cards, ensembles, export, features, hare_run, heads, networks, scores, student
+from training import cards, ensembles, export, features, hare_run, heads, networks
 from training.command import BadInput
-from training.compression import Judge, quantised
-from training.compression_measure import Line, Measured, Runnable
+from training.compressing import student
+from training.compressing.compression import Judge, quantised
+from training.compressing.compression_measure import Line, Measured, Runnable
+from training.compressing.student import Course, Lesson
 from training.data.augmentation import STANDARD
 from training.ensembles import Candidate, Known
+from training.evaluation import scores
 from training.gathering import Pictures
 from training.hare_run import Final, Trained
 from training.resuming import Row
-from training.student import Course, Lesson
 
 LABELS_ALONE, TAUGHT, TUNED = "student, labels alone", "student, taught", "student, taught and fine-tuned"
 

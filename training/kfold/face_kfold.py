@@ -12,25 +12,17 @@ from pathlib import Path
 import numpy as np
 
 from analyzer import artefact
-from training import (
-    command,
-    cross_validation,
-    demographic_gain,
-    demographic_report,
-    features,
-    hare_run,
-    kfold_artefact,
-    weights,
-)
+from training import command, features, hare_run, weights
 from training.command import BadInput
-from training.cross_validation import Plan, Table
 from training.data import demographics, partition
 from training.data.augmentation import STANDARD
 from training.data.sampling import Rows
-from training.demographic_gain import Floats, OutOfFold
 from training.features import Backbones
 from training.gathering import Pictures, backbones, gathered
 from training.heads import Recipe
+from training.kfold import cross_validation, demographic_gain, demographic_report, kfold_artefact
+from training.kfold.cross_validation import Plan, Table
+from training.kfold.demographic_gain import Floats, OutOfFold
 
 FOLDS, OOF, DEMOGRAPHICS = "folds.json", "oof.csv", "demographics.json"
 LEARNED_FROM = ("train", "validation")  # parts that the folds are of; "test" is opened once, in the end

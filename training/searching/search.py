@@ -20,10 +20,11 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
-from training import command, recipes, search_space, trials, weights
+from training import command, recipes, weights
 from training.command import BadInput
-from training.search_report import told, write
-from training.trials import Material, Objective
+from training.searching import search_space, trials
+from training.searching.search_report import told, write
+from training.searching.trials import Material, Objective
 
 STORE, LOCK = "study.db", "study.lock"
 BEAT_S = 60  # between two signs of life of a searcher, where others may search too

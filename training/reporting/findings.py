@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 from analyzer import artefact, model_card
 from analyzer.artefact import BASELINE, EARNED, probabilities
 from analyzer.model_card import Metric, Metrics
-from training import bootstrap, fairness, mission, scores
 from training.data.facts import Facts
 from training.data.pictures import Picture
-from training.document import Section
-from training.fairness import HEALTHY, Group
-from training.mission import Target
-from training.scores import ECE, Answers
+from training.evaluation import bootstrap, fairness, scores
+from training.evaluation.fairness import HEALTHY, Group
+from training.evaluation.scores import ECE, Answers
+from training.reporting import mission
+from training.reporting.document import Section
+from training.reporting.mission import Target
 
 MODEL = "the model"
 HEALTHY_RECALL = f"recall of {HEALTHY}"

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from analyzer.artefact import EARNED
 from training import evaluate, features, fine_tuning, heads, networks
 from training.data.prepared import Prepared
+from training.evaluation.scores import BALANCED
 from training.recipes import Setting
-from training.scores import BALANCED
 
 Rows = NDArray[np.intp]
 

@@ -13,29 +13,18 @@ import keras
 import numpy as np
 
 from analyzer import preprocessing
-from training import (
-    arms,
-    cards,
-    cross_validation,
-    demographic_report,
-    ensembles,
-    export,
-    features,
-    hare_run,
-    heads,
-    networks,
-    report,
-    scores,
-    weights,
-)
-from training.arms import ALIKE, IMAGE, Arm
-from training.cross_validation import Head, Plan, Table
+from training import cards, ensembles, export, features, hare_run, heads, networks, weights
 from training.data.augmentation import STANDARD
-from training.demographic_gain import Gain
 from training.ensembles import Candidate
+from training.evaluation import scores
 from training.features import Backbones
 from training.gathering import Pictures
 from training.heads import Chain, Floats
+from training.kfold import arms, cross_validation, demographic_report
+from training.kfold.arms import ALIKE, IMAGE, Arm
+from training.kfold.cross_validation import Head, Plan, Table
+from training.kfold.demographic_gain import Gain
+from training.reporting import report
 
 VERSION = "6.0.0-demographics"
 TITLE = "Skin classes of faces, with what people say of themselves"

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from analyzer.model_card import Metric
-from training import bootstrap, evaluate, scores
+from training import evaluate
 from training.data.pictures import AGE_BANDS, FITZPATRICK, GENDERS, Picture
 from training.evaluate import TOO_FEW
-from training.scores import ACCURACY, BALANCED, Answers
+from training.evaluation import bootstrap, scores
+from training.evaluation.scores import ACCURACY, BALANCED, Answers
 
 HEALTHY = "healthy"  # the class whose pictures show no condition
 FALSE_ALARMS = "healthy taken for a condition"

@@ -17,9 +17,9 @@ from analyzer.artefact import Artefact, probabilities
 from analyzer.model_card import Metrics
 from analyzer.runtime import Network
 from analyzer.settings import CORES
-from training import scores
+from training.evaluation import scores
+from training.evaluation.scores import Answers
 from training.heads import Floats
-from training.scores import Answers
 
 ROUNDS, CALLS = 8, 4  # of timing: two networks take turns, so that a busy spell meets both
 Pictures = Sequence[NDArray[np.uint8]]

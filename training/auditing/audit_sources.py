@@ -7,13 +7,13 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from analyzer.model_card import Metric
-from training import confounds
-from training.audit_findings import Finding, in_percent, labelled
-from training.confounds import CLASS, FACE_FOUND, SLIGHT, SOURCE, Confound
+from training.auditing import confounds
+from training.auditing.audit_findings import Finding, in_percent, labelled
+from training.auditing.confounds import CLASS, FACE_FOUND, SLIGHT, SOURCE, Confound
+from training.auditing.watermarks import Overlay
 from training.data import matching
 from training.data.prepared import Prepared
-from training.fairness import HEALTHY
-from training.watermarks import Overlay
+from training.evaluation.fairness import HEALTHY
 
 MOST_MATCHED = 200  # healthy faces that are made like clinical pictures
 MATCHED = f"{HEALTHY}, made like clinical pictures, or another class"

@@ -7,11 +7,11 @@ from dataclasses import asdict
 from typing import Any
 
 from analyzer.model_card import Metric
-from training import arms
-from training.arms import ALIKE, AS_SAID, FLAGS, IMAGE, KNOWN, NAIVE
 from training.data.pictures import DEMOGRAPHICS
-from training.demographic_gain import FIGURES, WHICH, Difference, Gain
-from training.document import Section, Table
+from training.kfold import arms
+from training.kfold.arms import ALIKE, AS_SAID, FLAGS, IMAGE, KNOWN, NAIVE
+from training.kfold.demographic_gain import FIGURES, WHICH, Difference, Gain
+from training.reporting.document import Section, Table
 
 TITLE = "What demographics add"
 NAMES = {arm.key: arm.name for arm in arms.ARMS}

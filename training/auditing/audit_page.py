@@ -14,15 +14,15 @@ import cv2
 import numpy as np
 
 from analyzer.model_card import Metric
-from training import contact_sheet, document
-from training.audit_findings import FAULTS, SEVERITIES, Finding, Parts, has_fault, labelled, number
+from training.auditing.audit_findings import FAULTS, SEVERITIES, Finding, Parts, has_fault, labelled, number
+from training.auditing.confounds import Confound
+from training.auditing.watermarks import Overlay
 from training.command import whole
-from training.confounds import Confound
 from training.data.demographics import GROUPINGS, UNKNOWN
 from training.data.partition import PARTS
 from training.data.prepared import Prepared
-from training.document import Document, Plot, Section, Table
-from training.watermarks import Overlay
+from training.reporting import contact_sheet, document
+from training.reporting.document import Document, Plot, Section, Table
 
 PAGE, RECORD, UNREAD = "audit.html", "audit.json", "unreadable.csv"
 SHEETS: Mapping[str, str] = {  # code of a finding → what its sheet shows

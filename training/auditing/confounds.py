@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 
 from analyzer.model_card import Metric
 from analyzer.settings import CORES
-from training import bootstrap, command, scores
+from training import command
 from training.data.facts import STATISTICS, Facts, statistics
 from training.data.pictures import Picture
-from training.scores import Answers
+from training.evaluation import bootstrap, scores
+from training.evaluation.scores import Answers
 
 FOLDS = 5
 LEAST_GROUPS = 10  # of a kind: two in every fold

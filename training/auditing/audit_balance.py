@@ -6,7 +6,7 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 
-from training.audit_findings import Finding, Parts, counted, labelled, number
+from training.auditing.audit_findings import Finding, Parts, counted, labelled, number
 from training.data import partition
 from training.data.demographics import GROUPINGS
 from training.data.pictures import Picture

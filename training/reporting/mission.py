@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from analyzer.model_card import Metric, Metrics
 from training.evaluate import TOO_FEW
-from training.fairness import HEALTHY
-from training.scores import ACCURACY, FALSE_POSITIVES, PRECISION, RECALL
+from training.evaluation.fairness import HEALTHY
+from training.evaluation.scores import ACCURACY, FALSE_POSITIVES, PRECISION, RECALL
 
 MET, NOT_SHOWN, NOT_MET, NOT_MEASURED = "met", "not shown", "not met", "not measured"
 VERDICTS = (MET, NOT_SHOWN, NOT_MET, NOT_MEASURED)

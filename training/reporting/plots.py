@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from analyzer.model_card import Metric, Metrics
 from training.command import whole
 from training.evaluate import ECE_BINS, TOO_FEW
-from training.fairness import Group
-from training.scores import Answers
+from training.evaluation.fairness import Group
+from training.evaluation.scores import Answers
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
