@@ -19,7 +19,7 @@ pytest.importorskip("fairlearn", reason="Fairlearn is in the training environmen
 from analyzer.model_card import Metric
 from training.data.pictures import Picture
 from training.evaluation import scores
-from training.reporting import document, findings, report
+from training.reporting import document, findings, report, report_json
 from training.reporting.document import Document, Plot, Section, Table
 
 CLASSES = ("acne", "eczema", "healthy")
@@ -134,7 +134,7 @@ def test_the_report_begins_with_whether_the_model_may_speak(
     told = report.report_text.document(run, found, {})
     assert told.lead[0].startswith(sentence)
     assert told.lead[0].endswith("The service will let it speak." if speaks else "The service will not let it speak.")
-    assert findings.as_json(found, run)["may speak"] is speaks
+    assert report_json.as_json(found, run)["may speak"] is speaks
 
 
 def test_without_a_source_of_several_classes_nobody_can_say_what_is_skin() -> None:

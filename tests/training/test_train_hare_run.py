@@ -26,6 +26,7 @@ from keras import layers  # noqa: E402
 from analyzer import artefact  # noqa: E402
 from analyzer.values import Demographics  # noqa: E402
 from training import command, hare_run, networks, train_hare_run  # noqa: E402
+from training.gathering import SPLIT  # noqa: E402
 from training.pretext import SEEN  # noqa: E402
 
 CLASSES = {"acne": (200, 120, 110), "healthy": (190, 160, 140), "rosacea": (220, 90, 90)}
@@ -123,7 +124,7 @@ def test_interrupted_resumed_measured_and_served(
         said = child.communicate(timeout=120)[1]
     assert child.returncode == command.INTERRUPTED_CODE
     assert said.strip().endswith(command.INTERRUPTED)
-    split, kept = (out / hare_run.SPLIT).read_text(), vectors(out)
+    split, kept = (out / SPLIT).read_text(), vectors(out)
     assert kept == 27 + parts(split)["train"]
     before = json.loads(history.read_text())
     assert len(before) < 6
@@ -132,7 +133,7 @@ def test_interrupted_resumed_measured_and_served(
     told = capsys.readouterr().out
     assert "peak memory" in told
     assert (out / "audit" / "audit.html").is_file()
-    assert (out / hare_run.SPLIT).read_text() == split
+    assert (out / SPLIT).read_text() == split
     assert json.loads(history.read_text())[: len(before) - 1] == before[:-1]
     assert len(json.loads(history.read_text())) == 6
     groups = json.loads(split)["groups"]
@@ -184,7 +185,7 @@ def test_a_split_is_not_used_with_weights_that_have_seen_its_test_pictures(
     out.mkdir()
     names = [f"{name}{index}" for name in CLASSES for index in range(PICTURES)]
     chosen = {name: ("train", "validation", "test")[int(name[-1]) % 3] for name in names}
-    (out / hare_run.SPLIT).write_text(
+    (out / SPLIT).write_text(
         json.dumps(
             {"seed": command.SEED, "groups": {f"pictures/{name[:-1]}/{name}": part for name, part in chosen.items()}}
         )

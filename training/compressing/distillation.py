@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from analyzer import artefact, keras_files, model_card
 from analyzer.model_card import ModelCard
-from training import cards, ensembles, export, features, hare_run, heads, networks
+from training import cards, ensembles, export, features, heads, measured, networks
 from training.command import BadInput
 from training.compressing import student
 from training.compressing.compression import Judge, quantised
@@ -23,7 +23,7 @@ from training.data.augmentation import STANDARD
 from training.ensembles import Candidate, Known
 from training.evaluation import scores
 from training.gathering import Pictures
-from training.hare_run import Final, Trained
+from training.measured import Final, Trained
 from training.resuming import Row
 
 LABELS_ALONE, TAUGHT, TUNED = "student, labels alone", "student, taught", "student, taught and fine-tuned"
@@ -145,7 +145,7 @@ def write(trained: Trained, pictures: Pictures, folder: Path, options: argparse.
     """The student's artefact, its figures measured as those of any training."""
     final = Final(pictures, trained, argparse.Namespace(**vars(options), weights="none"))
     told = f"{trained.chosen.name}; teacher: {teacher.name} {teacher.version}, whose EfficientNetB0 it has."
-    evidence = replace(hare_run.evidence_of(final), notes=(told, *teacher.notes[-2:]))
+    evidence = replace(measured.evidence_of(final), notes=(told, *teacher.notes[-2:]))
     card = cards.card(evidence, f"{teacher.name}_student", teacher.version)
     outputs = [one for one in card.outputs if one.name != artefact.MAPS[1]]
     outputs[0] = replace(

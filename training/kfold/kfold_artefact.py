@@ -13,7 +13,7 @@ import keras
 import numpy as np
 
 from analyzer import preprocessing
-from training import cards, ensembles, export, features, hare_run, heads, networks, weights
+from training import cards, ensembles, export, features, heads, measured, networks, weights
 from training.data.augmentation import STANDARD
 from training.ensembles import Candidate
 from training.evaluation import scores
@@ -62,7 +62,7 @@ class Ingredients:
 
 
 @dataclass(frozen=True, eq=False)
-class Final(hare_run.Final):
+class Final(measured.Final):
     """The exported network and the image alone, measured on validation and test pictures; the former told alike.
 
     Attributes:
@@ -104,10 +104,10 @@ def finish(given: Ingredients) -> None:
     network = network_of(given, found[ALIKE].chain)
     final = final_of(given, found[IMAGE], found[ALIKE], network)
     told = notes(given)
-    evidence = replace(hare_run.evidence_of(final), notes=told, demographics=preprocessing.DEMOGRAPHICS_WIDTH)
+    evidence = replace(measured.evidence_of(final), notes=told, demographics=preprocessing.DEMOGRAPHICS_WIDTH)
     export.export(network, given.options.model_dir, cards.card(evidence, version=VERSION), final.known)
     run = replace(
-        hare_run.run_of(final, evidence, [], given.found_wrong),
+        measured.run_of(final, evidence, [], given.found_wrong),
         title=TITLE,
         command=shlex.join(["python", "-m", "training.train_face_kfold", *sys.argv[1:]]),
         candidates=candidates(final),
@@ -139,7 +139,7 @@ def final_of(given: Ingredients, image: Head, alike: Head, network: keras.Model)
     tables = {"train": given.table.of(rows[:split]), "validation": given.table.of(rows[split:]), "test": given.test}
     fed = {part: table.features for part, table in tables.items()}
     chosen = Candidate(ALIKE.name, alike.chain, np.zeros((0, len(given.pictures.classes)), np.float32), alike.history)
-    found = hare_run.Trained(network, chosen, given.opened, fed)
+    found = measured.Trained(network, chosen, given.opened, fed)
     return Final(given.pictures, found, given.options, tables, image.chain)
 
 

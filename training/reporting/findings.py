@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analyzer import artefact, model_card
-from analyzer.artefact import BASELINE, EARNED, probabilities
-from analyzer.model_card import Metric, Metrics
+from analyzer.artefact import BASELINE, probabilities
+from analyzer.model_card import Metrics
 from training.data.facts import Facts
 from training.data.pictures import Picture
 from training.evaluation import bootstrap, fairness, scores
 from training.evaluation.fairness import HEALTHY, Group
-from training.evaluation.scores import ECE, Answers
+from training.evaluation.scores import Answers
 from training.reporting import mission
 from training.reporting.document import Section
 from training.reporting.mission import Target
@@ -185,50 +185,6 @@ def silence(own: Metrics, baseline: Metrics) -> str | None:
     return artefact.silence_reason(told)
 
 
-def as_json(found: Findings, run: Run) -> dict[str, Any]:
-    """Everything in `Findings` and the candidates, of plain numbers; what cannot be told is left out or null."""
-    return {
-        "classes": list(run.classes),
-        "pictures": len(run.pictures),
-        "overall": plain(found.overall[MODEL]),
-        "per class": plain(found.classes),
-        "confusion": found.confusion.tolist(),
-        "calibration": {"temperature": run.temperature}
-        | {f"{ECE} {when}": plain(one) for when, one in found.calibration.items()},
-        "baselines": {
-            name: {
-                "overall": plain(figures),
-                "per class": plain(found.classes_of_baselines[name]),
-                "lead": plain(found.leads[name]),
-            }
-            for name, figures in found.overall.items()
-            if name != MODEL
-        },
-        "candidates": plain(run.candidates),
-        "groups": {
-            attribute: {
-                one.name: {"pictures": one.count, "healthy": one.healthy, "too few": one.too_few} | plain(one.figures)
-                for one in held
-            }
-            for attribute, held in {**found.people, **found.pictures}.items()
-        },
-        "targets": [
-            {"target": one.figure, "asked": one.asked, "measured": plain(one.measured), "verdict": one.verdict}
-            for one in found.targets
-        ],
-        "healthy through the clinical crop": None
-        if found.matched is None
-        else {
-            "before": plain(found.matched.before),
-            "after": plain(found.matched.after),
-            "changes": plain(found.matched.changes),
-        },
-        f"chance of {EARNED}": found.chance,
-        "may speak": found.silence is None,
-        "silence": found.silence,
-    }
-
-
 def _matched(run: Run, own: Answers, others: Mapping[str, Answers]) -> Matched | None:
     """None where no healthy picture was passed through the crop."""
     healthy = HEALTHY in run.classes and np.any(own.truth == list(run.classes).index(HEALTHY))
@@ -272,16 +228,3 @@ def _worst(answers: Answers) -> Indices:
     assert answers.shares is not None
     wrong = np.flatnonzero(answers.answered != answers.truth)
     return wrong[np.argsort(-answers.shares[wrong].max(axis=1), kind="stable")][:WORST]
-
-
-def plain(value: Any) -> Any:
-    """Of JSON's own types; a number that is not finite becomes null."""
-    if isinstance(value, Metric):
-        return {name: plain(one) for name, one in asdict(value).items()}
-    if isinstance(value, Mapping):
-        return {str(name): plain(one) for name, one in value.items()}
-    if isinstance(value, list | tuple | np.ndarray):
-        return [plain(one) for one in value]
-    if isinstance(value, float | np.floating):
-        return float(value) if np.isfinite(value) else None
-    return value.item() if isinstance(value, np.generic) else value

@@ -22,7 +22,7 @@ from training.command import whole
 from training.data.pictures import Picture
 from training.evaluation import scores
 from training.evaluation.scores import ACCURACY, BALANCED
-from training.reporting import document, findings, plots, report_text
+from training.reporting import document, findings, plots, report_json, report_tables, report_text
 from training.reporting.document import Plot
 from training.reporting.findings import Findings, Run
 
@@ -42,7 +42,7 @@ def write(run: Run, folder: Path) -> dict[str, Any]:
         What metrics.json holds.
     """
     found = findings.measured(run)
-    figures = findings.as_json(found, run)
+    figures = report_json.as_json(found, run)
     _text(folder / CONFIG, _json(_config(run)))
     _text(folder / METRICS, _json(figures))
     _text(folder / PREDICTIONS, _predictions(run))
@@ -54,14 +54,14 @@ def write(run: Run, folder: Path) -> dict[str, Any]:
     _text(folder / MARKDOWN, document.markdown(told, folder))
     _text(folder / HTML, document.html(told))
     print(
-        f"\n{document.text(report_text.targets_table(found.targets))}\n\n{told.lead[0]}\nReport: {folder / HTML}",
+        f"\n{document.text(report_tables.of_targets(found.targets))}\n\n{told.lead[0]}\nReport: {folder / HTML}",
         flush=True,
     )
     return figures
 
 
 def _config(run: Run) -> Mapping[str, Any]:
-    return findings.plain({"title": run.title, "command": run.command, "classes": run.classes, **run.config})
+    return report_json.plain({"title": run.title, "command": run.command, "classes": run.classes, **run.config})
 
 
 def _plots(run: Run, found: Findings, folder: Path) -> dict[str, Plot]:
