@@ -68,7 +68,14 @@ def folds(
     return answer
 
 
-def kept(path: Path, pictures: Sequence[Picture], *, seed: int, seen: Collection[str] = ()) -> list[str]:
+def kept(
+    path: Path,
+    pictures: Sequence[Picture],
+    *,
+    seed: int,
+    seen: Collection[str] = (),
+    key: Callable[[Picture], tuple[str, ...]] = stratum,
+) -> list[str]:
     """The parts that a file holds, or new ones, written to it.
 
     Pictures whose group the file does not know are dealt among the parts; those of known groups stay where they were. The
@@ -83,7 +90,7 @@ def kept(path: Path, pictures: Sequence[Picture], *, seed: int, seen: Collection
         known = _read(path, seed)
     names = list(SHARES)
     fixed = dict.fromkeys(seen, 0) | {group: names.index(part) for group, part in known.items()}
-    dealt = _deal(pictures, [SHARES[name] for name in names], seed, stratum, fixed)
+    dealt = _deal(pictures, [SHARES[name] for name in names], seed, key, fixed)
     answer = [names[dealt[picture.group]] for picture in pictures]
     _check(pictures, answer, names)
     groups = known | {picture.group: part for picture, part in zip(pictures, answer, strict=True)}
