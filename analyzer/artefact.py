@@ -17,12 +17,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from analyzer import distribution, head, keras_files, model_card, preprocessing, runtime
+from analyzer import distribution, head, keras_files, model_card, preprocessing, runtime, severity
 from analyzer.combination import outcome_of
 from analyzer.distribution import Distribution
 from analyzer.errors import BadModel
 from analyzer.head import Head
-from analyzer.model_card import Metric, ModelCard, ModelClass
+from analyzer.model_card import ONE_CLASS, SEVERITIES, Metric, ModelCard, ModelClass
 from analyzer.runtime import Network
 from analyzer.settings import CORES
 from analyzer.values import Demographics, Prediction, Rgb
@@ -30,11 +30,16 @@ from analyzer.wording import SEE_A_PROFESSIONAL
 
 NETWORK, INT8 = "network", "network_int8"  # .xml and .bin
 HEAD, DISTRIBUTION, GOLDEN = "head.npz", "distribution.npz", "golden.npz"
-MAPS = ("efficientnet_maps", "resnet_maps")  # in the order of the features; a network of one backbone has its own alone
+MAPS = (
+    "efficientnet_maps",
+    "resnet_maps",
+    "convnext_maps",
+)  # in the order of the features; a network has those of its backbones alone
 FEATURES = "features"
 PRECISIONS = ("int8", "bf16", "f32")  # fastest first
 EARNED = "source-matched balanced accuracy"  # what decides whether a model speaks
 BASELINE = "picture statistics"
+GENERATED = "generated pictures"  # flag of a training source
 DEFAULT_THRESHOLDS = {"probability": 0.5, "parity_probability": 0.02}  # of a file without a card
 HINT = "Fetch the artefact again, or make it anew with its training script."
 
@@ -46,7 +51,7 @@ class Golden:
     """Drawn pictures and what the training script's own network answered to them."""
 
     pictures: NDArray[np.uint8]  # (N, side, side, 3)
-    logits: NDArray[np.float32]  # (N, classes)
+    logits: NDArray[np.float32]  # (N, outputs of the head)
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,21 +83,30 @@ class Artefact:
         features = answers[FEATURES][0]
         said = preprocessing.demographics_vector(demographics) if self.head.inputs > features.size else features[:0]
         known = np.concatenate([features, said])
-        shares = probabilities(self.head.logits(known), self.temperature)
-        names = [entry.name for entry in self.card.classes]
+        logits, names = self.head.logits(known), [entry.name for entry in self.card.classes]
+        grades = None
+        if self.card.output_kind == SEVERITIES:
+            grades = severity.grades(logits, names, self.card.thresholds, self.temperature)
         maps = [answers[name][0] for name in MAPS if name in answers]
         silence = silence_reason(self.card)
         return Prediction(
             version=self.card.version,
-            probabilities=dict(zip(names, map(float, shares), strict=True)),
+            probabilities=dict(zip(names, map(float, self.shares(logits)), strict=False)),
             wordings={entry.name: entry.wording for entry in self.card.classes},
-            threshold=self.card.thresholds.get("probability", DEFAULT_THRESHOLDS["probability"]),
+            threshold=None if grades else self.card.thresholds.get("probability", DEFAULT_THRESHOLDS["probability"]),
             distance=None if self.distribution is None else self.distribution.distance(features),
             distance_limit=self.card.thresholds.get("distance"),
             speaks=silence is None,
             silence_reason=silence,
             activation=partial(_activation, self.head, known, maps, names),
+            grades=grades,
         )
+
+    def shares(self, logits: NDArray[np.float32]) -> NDArray[np.float64]:
+        """(…, N) all probabilities that the head's outputs come to: first one for each class."""
+        if self.card.output_kind == SEVERITIES:
+            return severity.all_shares(logits, len(self.card.classes), self.temperature)
+        return probabilities(logits, self.temperature)
 
     @property
     def temperature(self) -> float:
@@ -175,13 +189,17 @@ def open_bare(
 
 
 def silence_reason(card: ModelCard) -> str | None:
-    """Why a model may not speak, for people; None when it may: better than picture statistics, with intervals apart."""
+    """Why a model may not speak, for people; None when it may: better than picture statistics, with intervals apart.
+
+    What learned from generated pictures alone was measured on such ones: whatever its figures, they say nothing of photos.
+    """
     earned = card.metrics.overall.get(EARNED)
     baseline = card.baselines.get(BASELINE, {}).get(EARNED)
     if earned is None or earned.interval is None or baseline is None or baseline.interval is None:
         return "It was not measured how much better this model is than picture statistics alone."
     if earned.interval[0] > baseline.interval[1]:
-        return None
+        generated = card.training_data and all(GENERATED in source.flags for source in card.training_data)
+        return "It learned from generated pictures and was not measured on photos of people." if generated else None
     worse = earned.interval[1] < baseline.interval[0]
     return (
         f"On pictures of the same sources this model ({_interval(earned)}) is {'worse' if worse else 'not clearly better'} than "
@@ -202,6 +220,7 @@ def bare_card(sha256: str, size_bytes: int, suffix: str, classes: Sequence[str])
         name="bare",
         version=f"sha256-{sha256[:12]}",
         task="skin classes of one face",
+        output_kind=ONE_CLASS,
         classes=tuple(
             ModelClass(index, name, None if outcome_of(name) == name else SEE_A_PROFESSIONAL)
             for index, name in enumerate(classes)
@@ -232,8 +251,7 @@ def _tried(
     sha256: str,
 ) -> Artefact:
     """The first precision that passes; f32 must, or the artefact is refused."""
-    if dense.classes != len(card.classes):
-        raise BadModel(f"The network answers {dense.classes} classes and {len(card.classes)} are named.", HINT)
+    _check_head(dense, card)
     wanted = PRECISIONS if precision == "auto" else (precision, "f32")
     for name, make in makers.items():
         if name not in wanted or (name != "f32" and golden is None):
@@ -265,7 +283,7 @@ def _self_test(candidate: Artefact, golden: Golden | None) -> tuple[bool, str]:
         return False, "answers that are not finite"
     if golden is None:
         return True, "passed: answers are finite; there are no golden pictures"
-    stored, answered = (probabilities(array, candidate.temperature) for array in (golden.logits, logits))
+    stored, answered = (candidate.shares(array) for array in (golden.logits, logits))
     difference = float(np.abs(stored - answered).max())
     limit = candidate.card.thresholds.get("parity_probability", DEFAULT_THRESHOLDS["parity_probability"])
     told = f"{len(pictures)} golden pictures, probabilities differ by {difference:.2g} at most (limit {limit:g})"
@@ -275,6 +293,17 @@ def _self_test(candidate: Artefact, golden: Golden | None) -> tuple[bool, str]:
 def _compiled(read: Callable[[str], bytes], form: str, precision: str, threads: int) -> Network:
     arithmetic = "f32" if precision == "int8" else precision  # int8 stands in the graph itself
     return runtime.load(read(f"{form}.xml"), read(f"{form}.bin"), threads=threads, precision=arithmetic)
+
+
+def _check_head(dense: Head, card: ModelCard) -> None:
+    """The head answers what the card says."""
+    count = len(card.classes)
+    if card.output_kind == ONE_CLASS and dense.classes != count:
+        raise BadModel(f"The network answers {dense.classes} classes and {count} are named.", HINT)
+    if card.output_kind == SEVERITIES and not severity.fits(dense.classes, count):
+        raise BadModel(f"The head has {dense.classes} outputs, which are not those of {count} graded classes.", HINT)
+    if card.output_kind not in (ONE_CLASS, SEVERITIES):
+        raise BadModel(f"The artefact {card.name} is no ensemble: its output kind is {card.output_kind}.", HINT)
 
 
 def _check_shape(network: Network, card: ModelCard) -> None:

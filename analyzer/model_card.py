@@ -17,7 +17,13 @@ from typing import Any, NoReturn, get_args, get_origin, get_type_hints
 from analyzer.errors import BadModel, ModelUnavailable
 
 CARD = "card.json"
-SCHEMA = 1  # of the fields below; a card of another schema is refused
+SCHEMA = 2  # of the fields below; a card of another schema is refused
+ONE_CLASS, SEVERITIES, FACES = "one_class", "multilabel_severity", "faces"
+OUTPUT_KINDS = (
+    ONE_CLASS,
+    SEVERITIES,
+    FACES,
+)  # what an artefact answers: docs/ensemble.md, analyzer/severity.py, face_network.py
 MOST_CARD_BYTES = 4 * 1024 * 1024
 PLAIN_NAME = re.compile(
     r"[A-Za-z0-9][A-Za-z0-9._-]*"
@@ -117,6 +123,7 @@ class ModelCard:
     """A whole card. Every field stands in the file; None or an empty list says that there is nothing to say.
 
     Attributes:
+        output_kind: one of `OUTPUT_KINDS`: how its answers are read.
         thresholds: numbers that the decision rule compares with, by name.
         baselines: what simpler methods reach on the same pictures, by method.
         commit: of the sources that trained it.
@@ -127,6 +134,7 @@ class ModelCard:
     name: str
     version: str
     task: str
+    output_kind: str
     classes: tuple[ModelClass, ...]
     inputs: tuple[ModelInput, ...]
     outputs: tuple[ModelOutput, ...]
@@ -249,6 +257,8 @@ def _bytes(folder: Path, name: str, size_bytes: int) -> bytes:
 
 def _check(card: ModelCard) -> None:
     """What types alone do not say."""
+    if card.output_kind not in OUTPUT_KINDS:
+        _refuse(f"{CARD}: output_kind must be one of {', '.join(OUTPUT_KINDS)}, not {card.output_kind!r:.60}.")
     if [entry.index for entry in card.classes] != list(range(len(card.classes))):
         _refuse(f"{CARD}: classes must stand in the order of their indices, from 0, none left out.")
     for name, file in card.files.items():

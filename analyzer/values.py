@@ -221,31 +221,61 @@ class Demographics:
     fitzpatrick: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Grade:
+    """One condition as a multi-label ensemble sees it; presence and severity are told apart, each by its own outputs.
+
+    Attributes:
+        probability: that it is there, 0..1.
+        threshold: of the card, from which it is said to be there.
+        severity: 0 none, 1 slight, 2 moderate, 3 severe.
+        shares: probabilities of these four; they sum to 1.
+    """
+
+    probability: float
+    threshold: float
+    severity: int
+    shares: tuple[float, ...]
+
+    @property
+    def present(self) -> bool:
+        """It is there; a probability that equals the threshold reaches it."""
+        return self.probability >= self.threshold
+
+    @property
+    def stated(self) -> bool:
+        """Both outputs say that something is there; only then is it told to a person."""
+        return self.present and self.severity > 0
+
+
 @dataclass(frozen=True, eq=False)
 class Prediction:
     """What the ensemble answers to one face.
 
     Attributes:
         version: of the artefact that answered.
-        probabilities: class name → probability 0..1 after temperature scaling; they sum to 1.
+        probabilities: class name → probability 0..1 after temperature scaling; they sum to 1, unless there are `grades`: then
+            each is of its own that the class is there.
         wordings: class name → what its card says to a person; None = nothing.
-        threshold: top probability, 0..1, below which no class is stated.
+        threshold: top probability, 0..1, below which no class is stated; None where each of the `grades` has its own.
         distance: Mahalanobis distance of the features to the nearest training class; None when the artefact knows none.
         distance_limit: distance above which the picture is unlike those that it learned from; None when unknown.
         speaks: the card's metrics allow it to take part in the report; otherwise it is shown as an experiment.
         silence_reason: why it does not speak, for people; None when it speaks.
         activation: class name → (7, 7) float32 in 0..1: where in the aligned crop the evidence for that class lies (Grad-CAM).
+        grades: class name → presence and severity; None for an ensemble that tells which one of its classes a face shows.
     """
 
     version: str
     probabilities: Mapping[str, float]
     wordings: Mapping[str, str | None]
-    threshold: float
+    threshold: float | None
     distance: float | None
     distance_limit: float | None
     speaks: bool
     silence_reason: str | None
     activation: Callable[[str], NDArray[np.float32]]
+    grades: Mapping[str, Grade] | None = None
 
     @property
     def top(self) -> str:
@@ -257,7 +287,8 @@ class Prediction:
         """Why no class is stated: ``"unfamiliar"`` (out of distribution), ``"undecided"`` (below the threshold), or None."""
         if self.distance is not None and self.distance_limit is not None and self.distance > self.distance_limit:
             return "unfamiliar"
-        return "undecided" if self.probabilities[self.top] < self.threshold else None
+        is_sure = self.threshold is None or self.probabilities[self.top] >= self.threshold
+        return None if is_sure else "undecided"
 
 
 @dataclass(frozen=True)

@@ -136,11 +136,11 @@ def environment(form: str) -> dict[str, str]:
 
 
 def make_keras(folder: Path) -> None:
-    from training import export, networks
+    from training import golden, networks
 
     if not (folder / KERAS_FILE).is_file():
         networks.hare_run(CLASSES).save(folder / KERAS_FILE)
-    np.save(folder / PICTURES, export.golden_pictures())
+    np.save(folder / PICTURES, golden.golden_pictures())
 
 
 def make_read(folder: Path) -> None:

@@ -48,6 +48,7 @@ TRAINING_MAY_USE = {
     "explanation",
     "keras_files",
     "settings",
+    "severity",
     "wording",
     "face_crops",
     "face_network",

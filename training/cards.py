@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from analyzer import artefact, preprocessing
 from analyzer.model_card import (
+    ONE_CLASS,
     Calibration,
     Measured,
     Metric,
@@ -97,6 +98,7 @@ def card(known: Evidence, name: str = NAME, version: str = VERSION) -> ModelCard
         name=name,
         version=version,
         task=f"skin class of one face out of {len(answers.classes)}, EfficientNetB0 and ResNet50 side by side",
+        output_kind=ONE_CLASS,
         classes=tuple(
             ModelClass(index, one, WORDING.get(one, SEE_A_PROFESSIONAL)) for index, one in enumerate(answers.classes)
         ),

@@ -14,8 +14,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import subprocess
-import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,18 +24,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analyzer import artefact, distribution, keras_files, model_card, preprocessing, runtime, settings
+from analyzer.artefact import Golden
 from analyzer.distribution import Distribution
 from analyzer.keras_files import KerasForm
 from analyzer.model_card import ModelCard, ModelInput
 from analyzer.preprocessing import SIDE_PX
-from training import command
+from training import artefact_files, command, golden
+from training.artefact_files import KERAS_FILE
 from training.command import BadInput
-from training.golden import golden_pictures
 
 if TYPE_CHECKING:
     import keras
 
-KERAS_FILE = "best_facial_model.keras"
 OTHER_WEIGHTS = "The figures of the card that was taken over are of other weights and were left out."
 Parent = tuple[ModelCard, Path]  # a card that is taken over, and its folder
 
@@ -185,58 +184,38 @@ def export(
     Raises:
         BadModel: what was written would not be served; the folder stays as it was.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as place:
-        made = Path(place)
+    with artefact_files.unfinished(folder) as made:
         network.save(made / KERAS_FILE)
-        write_form(form or keras_files.read((made / KERAS_FILE).read_bytes(), Path(KERAS_FILE).suffix), made)
-        if known is not None:
-            np.savez_compressed(made / artefact.DISTRIBUTION, **distribution.to_arrays(known))
+        form = form or keras_files.read((made / KERAS_FILE).read_bytes(), Path(KERAS_FILE).suffix)
         side_px = next(port.shape[1] for port in network.inputs if len(port.shape) == 4)
-        pictures = golden_pictures(side_px)
-        np.savez_compressed(made / artefact.GOLDEN, pictures=pictures, logits=logits_of(network, pictures))
-        serving = [f"{artefact.NETWORK}.xml", f"{artefact.NETWORK}.bin", artefact.HEAD, artefact.GOLDEN]
-        serving += [artefact.DISTRIBUTION] * (known is not None)
-        written = model_card.write(card, made, serving, [KERAS_FILE] * keep_keras)
-        print(f"{folder.name}: {artefact.open_folder(made, precision='f32').self_test}", flush=True)
-        put_in_place(written, made, folder)
-    return written
+        pictures = golden.golden_pictures(side_px)
+        answers = Golden(pictures, golden.logits_of(network, pictures))
+        return artefact_files.finish(made, folder, card, form, answers, known, keep_keras=keep_keras)
 
 
-def put_in_place(card: ModelCard, made: Path, folder: Path) -> None:
-    """Move an artefact's files over those of an earlier one, the card last; what the card does not name any more goes."""
-    folder.mkdir(exist_ok=True)
-    for name in (*card.files, model_card.CARD):
-        (made / name).replace(folder / name)
-    forms = [f"{form}{ending}" for form in (artefact.NETWORK, artefact.INT8) for ending in (".xml", ".bin")]
-    for name in {*forms, artefact.HEAD, artefact.DISTRIBUTION, artefact.GOLDEN, KERAS_FILE} - card.files.keys():
-        (folder / name).unlink(missing_ok=True)
+def export_severities(
+    form: KerasForm,
+    answer: Callable[[NDArray[np.uint8]], NDArray[np.float32]],
+    folder: Path,
+    card: ModelCard,
+    known: Distribution | None = None,
+) -> ModelCard:
+    """Write an artefact of the output kind ``"multilabel_severity"`` (its format: `analyzer.severity`), as `export`; its card.
 
+    Args:
+        form: the backbone as `KerasForm` describes it, of whatever width (`demographics` 0), and the head: the C (1 + S) logits.
+        answer: the trained network: (N, side, side, 3) uint8 pictures -> (N, C (1 + S)) logits, for the golden pictures.
+        folder: as of `export`.
+        card: all but its files, with output_kind `model_card.SEVERITIES` and a threshold `severity.presence_threshold` of each class.
+        known: as of `export`.
 
-def write_form(form: KerasForm, folder: Path) -> None:
-    """Write network.xml, network.bin and head.npz: all weights as float16."""
-    openvino = runtime.openvino()
-    graph = openvino.Core().read_model(model=form.xml, weights=form.weights)
-    openvino.save_model(graph, folder / f"{artefact.NETWORK}.xml", compress_to_fp16=True)
-    halves = {
-        f"{kind}_{place}": array.astype(np.float16)
-        for place, layer in enumerate(form.head)
-        for kind, array in zip(("kernel", "bias"), layer, strict=True)
-    }
-    np.savez(folder / artefact.HEAD, **halves)
-
-
-def logits_of(network: keras.Model, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """(N, classes) float32 of (N, side, side, 3) uint8 pictures about whose person nothing was said.
-
-    They are the logarithms of the probabilities, which differ from the network's own logits by one number in each row.
+    Raises:
+        BadModel: as `export`.
     """
-    given = [
-        pictures.astype(np.float32) if len(port.shape) == 4 else np.zeros((len(pictures), port.shape[1]), np.float32)
-        for port in network.inputs
-    ]
-    shares = np.asarray(network.predict(given if len(given) > 1 else given[0], verbose=0, batch_size=2), np.float32)
-    return np.log(np.maximum(shares, np.finfo(np.float32).tiny))
+    side_px = runtime.openvino().Core().read_model(model=form.xml, weights=form.weights).input(0).shape[1]
+    pictures = golden.golden_pictures(side_px)
+    with artefact_files.unfinished(folder) as made:
+        return artefact_files.finish(made, folder, card, form, Golden(pictures, answer(pictures)), known)
 
 
 def commit() -> str:

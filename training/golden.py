@@ -1,6 +1,8 @@
-"""Nothing -> the drawn faces on which a trained network's answers are kept, so that whoever serves it can see that it still gives them."""
+"""Trained network -> drawn faces and its answers to them, kept so that whoever serves it can see that it still gives them."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -8,6 +10,9 @@ from numpy.typing import NDArray
 
 from analyzer.preprocessing import SIDE_PX
 from training.data.degradations import degrade
+
+if TYPE_CHECKING:
+    import keras
 
 GOLDEN_SEED, GOLDEN_PICTURES = 3, 6
 TONES = ((235, 200, 180), (205, 160, 130), (170, 120, 90), (120, 80, 60), (80, 52, 40), (215, 150, 140))
@@ -18,6 +23,19 @@ def golden_pictures(side_px: int = SIDE_PX) -> NDArray[np.uint8]:
     rng = np.random.default_rng(GOLDEN_SEED)
     cv2.setRNGSeed(GOLDEN_SEED)
     return np.stack([_drawn_face(rng, tone, side_px) for tone in TONES[:GOLDEN_PICTURES]])
+
+
+def logits_of(network: keras.Model, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """(N, classes) float32 of (N, side, side, 3) uint8 pictures about whose person nothing was said.
+
+    They are the logarithms of the probabilities, which differ from the network's own logits by one number in each row.
+    """
+    given = [
+        pictures.astype(np.float32) if len(port.shape) == 4 else np.zeros((len(pictures), port.shape[1]), np.float32)
+        for port in network.inputs
+    ]
+    shares = np.asarray(network.predict(given if len(given) > 1 else given[0], verbose=0, batch_size=2), np.float32)
+    return np.log(np.maximum(shares, np.finfo(np.float32).tiny))
 
 
 def _drawn_face(rng: np.random.Generator, tone: tuple[int, int, int], side_px: int) -> NDArray[np.uint8]:

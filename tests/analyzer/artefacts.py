@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -13,16 +14,32 @@ from analyzer import artefact, distribution, head, model_card, runtime
 from analyzer.model_card import Measured, Metric, ModelCard
 
 CLASSES = ("acne", "eczema", "healthy")
+GRADED = ("acne", "aging", "fine_lines_wrinkles", "hyperpigmentation", "pore_size", "redness", "textured_skin")
 SIDE_PX, CHANNELS = 32, (5, 7)  # channels of the two maps
 FEATURES = sum(CHANNELS)
 
 
-def make(folder: Path, *, seed: int = 0, demographics: int = 0, **changes: object) -> ModelCard:
+def make_graded(folder: Path, *, logits_of_each: int = 3, **changes: object) -> ModelCard:
+    """Write an artefact that answers presence and severity of `GRADED`; the card names a threshold of acne alone."""
+    usual = {"output_kind": model_card.SEVERITIES, "thresholds": {"presence_acne": 0.3, "distance": 3.0}}
+    outputs = len(GRADED) * (1 + logits_of_each)
+    return make(folder, classes=GRADED, outputs=outputs, **{**usual, **changes})  # type: ignore[arg-type]
+
+
+def make(
+    folder: Path,
+    *,
+    seed: int = 0,
+    demographics: int = 0,
+    classes: Sequence[str] = CLASSES,
+    outputs: int = len(CLASSES),
+    **changes: object,
+) -> ModelCard:
     """Write an artefact; its card, with `changes` to its fields."""
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(seed)
     _write_graph(folder, rng)
-    widths = (FEATURES + demographics, 9, len(CLASSES))
+    widths = (FEATURES + demographics, 9, outputs)
     layers = [
         (rng.normal(size=(before, after)).astype(np.float32), rng.normal(size=after).astype(np.float32))
         for before, after in pairwise(widths)
@@ -45,7 +62,7 @@ def make(folder: Path, *, seed: int = 0, demographics: int = 0, **changes: objec
     if demographics:
         inputs.append(model_card.ModelInput("demographics", (1, demographics), "NC", "float32", "demographics-12"))
     card = replace(
-        artefact.bare_card("0" * 64, 1, ".h5", CLASSES),
+        artefact.bare_card("0" * 64, 1, ".h5", classes),
         name="tiny",
         version="1.0.0",
         inputs=tuple(inputs),
@@ -86,7 +103,7 @@ def _write_graph(folder: Path, rng: np.random.Generator) -> None:
         flat = ops.relu(ops.convolution(planes, ops.constant(kernel), [4, 4], [0, 0], [0, 0], [1, 1]))
         maps.append(ops.transpose(flat, np.array([0, 2, 3, 1])))
     features = ops.concat([ops.reduce_mean(one, np.array([1, 2])) for one in maps], 1)
-    for node, name in zip((features, *maps), ("features", *artefact.MAPS), strict=True):
+    for node, name in zip((features, *maps), ("features", *artefact.MAPS[:2]), strict=True):
         node.output(0).set_names({name})
     model = ov.Model([ops.result(node) for node in (features, *maps)], [picture], "tiny")
     ov.serialize(model, folder / "network.xml", folder / "network.bin")

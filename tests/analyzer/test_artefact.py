@@ -11,7 +11,7 @@ import pytest
 
 from analyzer import artefact, model_card
 from analyzer.errors import BadModel, ModelUnavailable
-from analyzer.model_card import Calibration
+from analyzer.model_card import Calibration, TrainingSource
 from analyzer.preprocessing import DEMOGRAPHICS_WIDTH
 from analyzer.values import Demographics
 from analyzer.wording import SEE_A_PROFESSIONAL
@@ -189,3 +189,55 @@ def test_arrays_that_would_have_to_be_unpickled_are_refused(copy: Path) -> None:
 def test_a_folder_without_a_card_is_no_artefact(tmp_path: Path) -> None:
     with pytest.raises(ModelUnavailable, match="no artefact"):
         artefact.open_folder(tmp_path)
+
+
+@pytest.mark.parametrize("logits_of_each", [3, 4])
+def test_a_graded_artefact_answers_presence_and_severity_of_each_condition(tmp_path: Path, logits_of_each: int) -> None:
+    artefacts.make_graded(tmp_path / "graded", logits_of_each=logits_of_each)
+    opened = artefact.open_folder(tmp_path / "graded")
+    answer = opened.predict(picture(), NOBODY)
+    assert tuple(answer.grades or {}) == tuple(answer.probabilities) == artefacts.GRADED
+    assert answer.probabilities == {name: grade.probability for name, grade in (answer.grades or {}).items()}
+    assert (answer.threshold, answer.abstention) in [(None, None), (None, "unfamiliar")]
+    thresholds = [grade.threshold for grade in (answer.grades or {}).values()]
+    assert thresholds == [0.3, *[0.5] * 6]
+    shown = answer.activation("redness")
+    assert (shown.shape, shown.max() in (0.0, 1.0)) == ((8, 8), True)
+    assert opened.describe()["classes"] == 7
+
+
+def test_golden_severities_are_part_of_the_self_test(tmp_path: Path) -> None:
+    artefacts.make_graded(tmp_path / "graded")
+    with np.load(tmp_path / "graded" / artefact.GOLDEN) as golden:
+        pictures, logits = golden["pictures"], golden["logits"].copy()
+    logits[:, 7:] += 1
+    rewritten(tmp_path / "graded", name=artefact.GOLDEN, pictures=pictures, logits=logits)
+    with pytest.raises(BadModel, match="failed its self-test"):
+        artefact.open_folder(tmp_path / "graded")
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"outputs": 27}, "27 outputs, which are not those of 7 graded classes"),
+        ({"output_kind": "one_class"}, "answers 28 classes and 7 are named"),
+        ({"output_kind": "faces"}, "is no ensemble: its output kind is faces"),
+    ],
+)
+def test_a_head_of_another_kind_than_its_card_says_is_refused(
+    tmp_path: Path, changes: dict[str, object], told: str
+) -> None:
+    usual = {"classes": artefacts.GRADED, "outputs": 28, "output_kind": "multilabel_severity"}
+    artefacts.make(tmp_path / "graded", **(usual | changes))  # type: ignore[arg-type]
+    with pytest.raises(BadModel, match=told):
+        artefact.open_folder(tmp_path / "graded")
+
+
+@pytest.mark.parametrize(("flags", "speaks"), [(("generated pictures",), False), ((), True)])
+def test_what_learned_from_generated_pictures_alone_is_silent_whatever_its_figures(
+    copy: Path, flags: tuple[str, ...], speaks: bool
+) -> None:
+    sources = (TrainingSource("painted", 100, "our own", flags),)
+    artefacts.make(copy, training_data=sources, **artefacts.measured((0.8, 0.9), (0.4, 0.5)))
+    answer = artefact.open_folder(copy).predict(picture(), NOBODY)
+    assert (answer.speaks, answer.silence_reason is None) == (speaks, speaks)

@@ -36,6 +36,7 @@ def card() -> ModelCard:
         name="spots",
         version="1.2.0",
         task="spots on skin",
+        output_kind="one_class",
         classes=(ModelClass(0, "clear", None), ModelClass(1, "spot", "Have this looked at by a professional.")),
         inputs=(ModelInput("image", (1, None, None, 3), "NHWC", "uint8", "srgb-uint8"),),
         outputs=(ModelOutput("probabilities", (1, 2), "softmax over the classes"),),
@@ -110,7 +111,7 @@ def test_card_that_is_no_file_or_endless_is_refused(tmp_path: Path) -> None:
             model_card.read(tmp_path / name)
 
 
-@pytest.mark.parametrize("data", [b"", b"{", b"\xff\xfe", b"[" * 100_000, b'{"schema": 1'])
+@pytest.mark.parametrize("data", [b"", b"{", b"\xff\xfe", b"[" * 100_000, b'{"schema": 2'])
 def test_what_is_not_json_is_refused(data: bytes) -> None:
     with pytest.raises(BadModel, match="not JSON"):
         model_card.parse(data)
@@ -122,9 +123,9 @@ def test_what_is_no_object_is_refused(data: bytes) -> None:
         model_card.parse(data)
 
 
-@pytest.mark.parametrize("schema", [0, 2, "1", None, 1.5])
+@pytest.mark.parametrize("schema", [0, 1, "2", None, 2.5])
 def test_other_schema_is_refused_by_name(folder: Path, schema: object) -> None:
-    with pytest.raises(BadModel, match="must have schema 1, not") as caught:
+    with pytest.raises(BadModel, match="must have schema 2, not") as caught:
         model_card.parse(changed(folder, lambda content: content.update(schema=schema)))
     assert repr(schema) in caught.value.message
 
@@ -142,6 +143,7 @@ def test_every_missing_field_is_named(folder: Path, name: str) -> None:
         (lambda c: c["split"].pop("method"), "split has no field method"),
         (lambda c: c["inputs"][0].update(colour="bgr"), r"inputs\[0\] has an unknown field colour"),
         (lambda c: c.update(name=3), "name must be str, not 3"),
+        (lambda c: c.update(output_kind="boxes"), "output_kind must be one of one_class, .* not .boxes."),
         (lambda c: c.update(name=None), "name must be str, not None"),
         (lambda c: c.update(notes="one"), "notes must be"),
         (lambda c: c.update(files=[]), "files must be"),

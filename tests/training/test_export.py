@@ -18,7 +18,7 @@ from analyzer import artefact, model_card, preprocessing  # noqa: E402
 from analyzer.errors import BadModel  # noqa: E402
 from analyzer.preprocessing import DEMOGRAPHICS_WIDTH  # noqa: E402
 from analyzer.values import Demographics  # noqa: E402
-from training import command, export, networks  # noqa: E402
+from training import artefact_files, command, export, golden, networks  # noqa: E402
 
 CLASSES = ("acne", "eczema", "healthy")
 SIDE_PX = 64
@@ -46,8 +46,8 @@ def folder(network: keras.Model, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 def test_artefact_answers_as_the_network_does(network: keras.Model, folder: Path) -> None:
     opened = artefact.open_folder(folder, precision="f32")
-    pictures = export.golden_pictures(SIDE_PX)
-    wanted = artefact.probabilities(export.logits_of(network, pictures), 1.0)
+    pictures = golden.golden_pictures(SIDE_PX)
+    wanted = artefact.probabilities(golden.logits_of(network, pictures), 1.0)
     for picture, shares in zip(pictures, wanted, strict=True):
         answer = opened.predict(picture, Demographics())
         assert list(answer.probabilities.values()) == pytest.approx(shares.tolist(), abs=5e-3)
@@ -55,7 +55,7 @@ def test_artefact_answers_as_the_network_does(network: keras.Model, folder: Path
 
 def test_keras_file_belongs_to_the_artefact_and_need_not_be_there(folder: Path, tmp_path: Path) -> None:
     card = model_card.read(folder)
-    assert card.files[export.KERAS_FILE].serving is False
+    assert card.files[artefact_files.KERAS_FILE].serving is False
     for name in (model_card.CARD, *(name for name, file in card.files.items() if file.serving)):
         (tmp_path / name).write_bytes((folder / name).read_bytes())
     assert artefact.open_folder(tmp_path, precision="f32").self_test.startswith("passed")
@@ -63,7 +63,7 @@ def test_keras_file_belongs_to_the_artefact_and_need_not_be_there(folder: Path, 
 
 def test_activation_map_is_grad_cam_of_the_gradient_tape(network: keras.Model, folder: Path) -> None:
     opened = artefact.open_folder(folder, precision="f32")
-    picture = export.golden_pictures(SIDE_PX)[1]
+    picture = golden.golden_pictures(SIDE_PX)[1]
     answer = opened.predict(picture, Demographics())
     outputs = [network.get_layer("logits").output]
     outputs += [network.get_layer(f"{name}_features").input for name in networks.BACKBONES]
@@ -85,8 +85,8 @@ def test_activation_map_is_grad_cam_of_the_gradient_tape(network: keras.Model, f
 
 
 def test_golden_pictures_are_the_same_every_time() -> None:
-    assert (export.golden_pictures() == export.golden_pictures()).all()
-    assert len({picture.tobytes() for picture in export.golden_pictures()}) == len(export.golden_pictures())
+    assert (golden.golden_pictures() == golden.golden_pictures()).all()
+    assert len({picture.tobytes() for picture in golden.golden_pictures()}) == len(golden.golden_pictures())
 
 
 # The command
@@ -127,7 +127,7 @@ def test_a_file_from_elsewhere_is_served_and_stays_silent(
     opened = artefact.open_folder(tmp_path / "theirs", precision="f32")
     assert opened.self_test.startswith("passed: 6 golden pictures")
     assert (opened.card.name, opened.card.metrics.overall, opened.distribution) == ("theirs", {}, None)
-    picture = export.golden_pictures()[0]
+    picture = golden.golden_pictures()[0]
     answer = opened.predict(picture, Demographics())
     wanted = keras.models.load_model(foreign, compile=False).predict(picture[None].astype(np.float32), verbose=0)[0]
     assert answer.probabilities == pytest.approx(dict(zip(CLASSES, wanted.tolist(), strict=True)), abs=2e-3)
@@ -142,7 +142,7 @@ def test_a_card_that_is_taken_over_keeps_its_figures_for_its_own_file_alone(
     figure = {artefact.EARNED: model_card.Metric(0.9, (0.8, 1.0), 50)}
     card = replace(card, metrics=model_card.Measured(figure, {}, {}), calibration=model_card.Calibration(2.0, 0.1))
     model_card.write(card, tmp_path / "first", [name for name, file in card.files.items()])
-    own = tmp_path / "first" / export.KERAS_FILE
+    own = tmp_path / "first" / artefact_files.KERAS_FILE
     exported(monkeypatch, own, "--card", tmp_path / "first", "--out", tmp_path / "second")
     exported(monkeypatch, foreign, "--card", tmp_path / "first", "--out", tmp_path / "third")
     same, other = (model_card.read(tmp_path / name) for name in ("second", "third"))

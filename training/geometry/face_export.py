@@ -148,6 +148,7 @@ def _card(
         name=NAME,
         version=VERSION,
         task="faces in a picture: boxes of any roll, 142 landmarks, confidence",
+        output_kind=model_card.FACES,
         classes=(),
         inputs=(
             ModelInput("picture", (1, *[face_crops.OVERVIEW_PX] * 2, 3), "NHWC", "uint8", "face_crops.overview"),
