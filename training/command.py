@@ -57,6 +57,8 @@ def explained(error: BaseException) -> str | None:
     ):
         place = error.filename or error
         return f"{place}: {(error.strerror or 'cannot be read').lower()}; check the path and who may read and write it"
+    if isinstance(error, BlockingIOError):
+        return "another run writes into the same folder; wait for its end, or give another --out"
     if type(error).__module__ == "analyzer.errors":
         return f"{error} {getattr(error, 'hint', '')}".strip()
     return None

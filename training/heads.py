@@ -6,6 +6,7 @@ call needs to go on lies in the folder `work`.
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -24,6 +25,7 @@ MEMBERS: Mapping[str, slice] = {"EfficientNetB0": slice(0, 1280), "ResNet50": sl
 PLATEAU_PATIENCE, PLATEAU_FACTOR, PLATEAU_LEAST = 5, 0.5, 1e-4  # as keras.callbacks.ReduceLROnPlateau counts
 LEAST_DEVIATION = 1e-3  # of a feature; those that hardly change are not blown up
 MOST_DEVIATIONS = 5.0  # of a training feature from its median
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of mallopt(3)
 Floats = NDArray[np.float32]
 Indices = NDArray[np.intp]
 Chain = tuple[tuple[Floats, Floats], ...]  # (kernel, bias) of each dense layer; ReLU between, the last gives logits
@@ -112,6 +114,7 @@ def fit(
         counted = np.ones(len(validation_truth))
         if recipe.class_weights:
             counted = balanced_weights(validation_truth, len(classes))
+        keep_freed_memory()
         model.fit(
             batches,
             validation_data=(
@@ -174,6 +177,17 @@ class Batches(keras.utils.PyDataset):
             )
             self._drawn = self.epoch
         return self._answer
+
+
+def keep_freed_memory() -> None:
+    """Let freed blocks of any size be used again instead of giving them back to the system; without glibc nothing happens.
+
+    In every step of a head TensorFlow frees and asks for dozens of megabytes. As pages that are new each time they cost more than
+    the arithmetic: three epochs of the default head took 17 s of processor time so, and 10 s with the pages kept.
+    """
+    if mallopt := getattr(ctypes.CDLL(None), "mallopt", None):
+        mallopt(M_MMAP_MAX, 0)
+        mallopt(M_TRIM_THRESHOLD, 1 << 30)
 
 
 def usual_range(features: NDArray[np.floating]) -> tuple[Floats, Floats]:

@@ -33,6 +33,11 @@ def test_ctrl_c_says_how_to_go_on(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().err.strip() == "interrupted; run the same command again to go on"
 
 
+def test_two_runs_in_one_folder_are_told_from_a_fault() -> None:
+    error = BlockingIOError(errno.EAGAIN, "Unable to synchronously open file (unable to lock file)")
+    assert "another run writes into the same folder" in str(ended(error).code)
+
+
 def wrapped() -> Exception:
     try:
         try:

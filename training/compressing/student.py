@@ -117,6 +117,7 @@ def fit_head(
             loss=Distillation(course),
             jit_compile=False,
         )
+        heads.keep_freed_memory()
         model.fit(
             heads.scaled(flat, middle, spread),
             targets(train, classes, course).reshape(len(flat), -1),
