@@ -20,6 +20,7 @@ INTERRUPTED = "interrupted; run the same command again to go on"
 INTERRUPTED_CODE = 130  # what a shell gives for Ctrl-C
 NO_SPACE = (os.strerror(errno.ENOSPC), "database or disk is full")  # as libraries put it that hide the number
 SEED = 6
+MOST_SEED = 2**32 - 1  # of NumPy and scikit-learn
 TOLD_EVERY_S = 20.0  # between two lines of progress where nobody watches a terminal
 Item = TypeVar("Item")
 
@@ -82,13 +83,37 @@ def options(description: str | None, out: Path | None = None) -> argparse.Argume
     )
     parser.add_argument("--out", type=Path, required=out is None, default=out, help="folder of everything that is made")
     parser.add_argument("--limit", type=counted, help="most pictures of each class, for a quick try")
-    parser.add_argument("--seed", type=int, default=SEED, help="of split, views and weights (default %(default)s)")
+    parser.add_argument("--seed", type=seed, default=SEED, help="of split, views and weights (default %(default)s)")
     return parser
+
+
+def whole_number(text: str) -> int:
+    """A whole number, as an option's type; what is none is told in words, not by the name of a function."""
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} must be a whole number") from None
+
+
+def number(text: str) -> float:
+    """A number, as an option's type."""
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} must be a number") from None
+
+
+def seed(text: str) -> int:
+    """A seed that every library takes, as an option's type."""
+    value = whole_number(text)
+    if not 0 <= value <= MOST_SEED:
+        raise argparse.ArgumentTypeError(f"{text} must be from 0 to {MOST_SEED}")
+    return value
 
 
 def counted(text: str) -> int:
     """A whole number from 1, as an option's type."""
-    value = int(text)
+    value = whole_number(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text} must be 1 or more")
     return value
@@ -96,7 +121,7 @@ def counted(text: str) -> int:
 
 def none_or_more(text: str) -> int:
     """A whole number from 0, as an option's type."""
-    value = int(text)
+    value = whole_number(text)
     if value < 0:
         raise argparse.ArgumentTypeError(f"{text} must be 0 or more")
     return value
@@ -104,7 +129,7 @@ def none_or_more(text: str) -> int:
 
 def share(text: str) -> float:
     """A number from 0 to below 1, as an option's type."""
-    value = float(text)
+    value = number(text)
     if not 0 <= value < 1:
         raise argparse.ArgumentTypeError(f"{text} must be from 0 to below 1")
     return value
@@ -112,7 +137,7 @@ def share(text: str) -> float:
 
 def positive(text: str) -> float:
     """A number above 0, as an option's type."""
-    value = float(text)
+    value = number(text)
     if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError(f"{text} must be above 0")
     return value

@@ -55,7 +55,7 @@ def parsed() -> argparse.Namespace:
         help="epochs of the student on pixels (default %(default)s)",
     )
     add("--limit", type=command.counted, help="most pictures of each class, for a quick try")
-    add("--seed", type=int, default=command.SEED, help="of the training (default %(default)s)")
+    add("--seed", type=command.seed, default=command.SEED, help="of the training (default %(default)s)")
     add("--cache", type=Path, help="of the training, DIR/cache there (default: DIR/cache here)")
     options = parser.parse_args()
     for path in (options.artefact, options.data):

@@ -63,7 +63,7 @@ def parsed() -> argparse.Namespace:
 
 def folds(text: str) -> int:
     """A whole number from 3, as an option's type: two folds have no spread to speak of."""
-    value = int(text)
+    value = command.whole_number(text)
     if value < 3:
         raise argparse.ArgumentTypeError(f"{text} must be 3 or more")
     return value

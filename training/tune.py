@@ -49,7 +49,7 @@ def parsed() -> Namespace:
     add("--epochs", type=command.counted, default=EPOCHS, help="most of a head (default %(default)s)")
     add(
         "--fine-tune",
-        type=int,
+        type=command.none_or_more,
         default=0,
         metavar="N",
         help="let trials unfreeze the top blocks for N epochs (0: none)",

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 import errno
+import re
 import sqlite3
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -115,3 +118,19 @@ def test_common_options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys:
 def test_progress_hands_everything_on_and_tells_the_end(capsys: pytest.CaptureFixture[str]) -> None:
     assert list(command.progress(iter("abc"), 3, "letters")) == ["a", "b", "c"]
     assert capsys.readouterr().err.splitlines()[-1:] in ([], ["letters: 3 of 3"])
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "told"),
+    [
+        (command.seed, "-1", "-1 must be from 0 to 4294967295"),
+        (command.seed, "4294967296", "4294967296 must be from 0 to 4294967295"),
+        (command.counted, "ten", "'ten' must be a whole number"),
+        (command.none_or_more, "1.5", "'1.5' must be a whole number"),
+        (command.positive, "fast", "'fast' must be a number"),
+        (command.share, "", "'' must be a number"),
+    ],
+)
+def test_a_number_that_cannot_be_used_is_told_in_words(kind: Callable[[str], object], text: str, told: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match=f"^{re.escape(told)}$"):
+        kind(text)
