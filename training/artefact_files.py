@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import glob
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,12 +18,15 @@ from analyzer.keras_files import KerasForm
 from analyzer.model_card import ModelCard
 
 KERAS_FILE = "best_facial_model.keras"
+RANDOM_LETTERS = 8  # that tempfile puts behind a prefix
 
 
 @contextmanager
 def unfinished(folder: Path) -> Iterator[Path]:
-    """A folder beside that of an artefact, to write it in; gone afterwards."""
+    """A folder beside that of an artefact, to write it in; gone afterwards. What a killed run left of its own goes too."""
     folder.parent.mkdir(parents=True, exist_ok=True)
+    for left in folder.parent.glob(f".{glob.escape(folder.name)}-{'?' * RANDOM_LETTERS}"):
+        shutil.rmtree(left, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as place:
         yield Path(place)
 
