@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import fcntl
+import shlex
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
@@ -182,7 +183,10 @@ def save_best(study: optuna.Study, options: argparse.Namespace, aim: Objective) 
     found = {"trial": best.number, f"{aim.name} on validation": best.value, "study": study.study_name}
     recipes.write(setting, path, found)
     print(f"best of {len(study.trials)} trials: {told(best)}", flush=True)
-    print(f"train with it: python -m training.train_hare_run {options.data} --recipe {path} --out …", flush=True)
+    given = shlex.join(
+        [str(options.data), "--recipe", str(path), "--weights", options.weights, "--cache", str(options.cache)]
+    )
+    print(f"train with it: python -m training.train_hare_run {given} --out …", flush=True)
 
 
 def best_of(every: Sequence[FrozenTrial]) -> FrozenTrial | None:
