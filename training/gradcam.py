@@ -86,7 +86,8 @@ def explain(
     for place, (crop, label, title) in enumerate(zip(crops, labels, titles, strict=True)):
         found = maps_of(network, crop, int(label), None if demographics is None else demographics[place])
         pictures = [crop, *(drawn(crop, one) for one in found.values())]
-        names = [f"{title}\nevidence for {classes[label]}", *found]
+        panels = [name if one.any() else f"{name}\nnothing speaks for it" for name, one in found.items()]
+        names = [f"{title}\nevidence for {classes[label]}", *panels]
         plain = "".join(sign if sign.isalnum() or sign in "-_" else "_" for sign in title)
         written.append(plots.save(plots.sheet(pictures, names), folder / f"explanation_{place:02d}_{plain}.png"))
     return written

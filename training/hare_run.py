@@ -68,7 +68,9 @@ def train(options: argparse.Namespace) -> None:
     final = Final(pictures, trained, options)
     evidence = evidence_of(final)
     export.export(trained.network, options.model_dir, cards.card(evidence), final.known)
-    figures = report.write(run_of(final, evidence, found, found_wrong), options.out)
+    used = {name: value for name, value in asdict(setting.recipe).items() if not name.startswith("demographics")}
+    used |= {"views": setting.views, "fine_tune": setting.fine_tune}
+    figures = report.write(run_of(final, evidence, found, found_wrong, used), options.out)
     tracker.log({f"test/{name}": one["value"] for name, one in figures["overall"].items()})
     tracker.finish([options.out / name for name in ("config.json", "metrics.json", "report.html")])
     tell_costs(options.model_dir, time.monotonic() - begun)

@@ -200,18 +200,25 @@ def notes(final: Final) -> list[str]:
     ]
 
 
-def run_of(final: Final, evidence: Evidence, found: Sequence[Candidate], found_wrong: Sequence[str]) -> Run:
-    """What the report is written from."""
+def run_of(
+    final: Final,
+    evidence: Evidence,
+    found: Sequence[Candidate],
+    found_wrong: Sequence[str],
+    used: Mapping[str, object] | None = None,
+) -> Run:
+    """What the report is written from; `used` are settings in place of options that were not given."""
     pictures, options = final.pictures, final.options
     test, truth = pictures.of("test"), pictures.truth["test"]
     shown = [int(np.flatnonzero(truth == label)[0]) for label in np.unique(truth)][:EXPLAINED]
     answered = [int(final.logits["test"][row].argmax()) for row in shown]
     titles = [f"{pictures.classes[truth[row]]} picture" for row in shown]
-    network = final.trained.network
+    network, chosen = final.trained.network, final.trained.chosen
+    fitted = chosen if chosen.history else next(one for one in found if one.history)  # combinations have no epochs
     return Run(
         title="Skin classes of faces: EfficientNetB0 and ResNet50",
         command=shlex.join(["python", "-m", "training.train_hare_run", *sys.argv[1:]]),
-        config={name: str(value) for name, value in vars(options).items()},
+        config={name: _told(value) for name, value in {**vars(options), **(used or {})}.items()},
         classes=pictures.classes,
         pictures=test.pictures,
         facts=test.facts,
@@ -224,7 +231,8 @@ def run_of(final: Final, evidence: Evidence, found: Sequence[Candidate], found_w
         baselines=evidence.baselines,
         matched_logits=final.matched_logits,
         matched_baselines=matched_baselines(final),
-        history=final.trained.chosen.history or next(one.history for one in found if one.history),
+        history=fitted.history,
+        history_of="" if fitted is chosen else f"{fitted.name}, a member of the {chosen.name} that was chosen,",
         candidates=ensembles.table(found, known(pictures, "validation", final.trained.features)),
         explanations=gradcam.explain(
             network, test.crops[shown], answered, pictures.classes, titles, options.out / "plots"
@@ -233,3 +241,10 @@ def run_of(final: Final, evidence: Evidence, found: Sequence[Candidate], found_w
         pictures_validation=[pictures.prepared.pictures[row] for row in pictures.rows["validation"]],
         split=options.out / SPLIT,
     )
+
+
+def _told(value: object) -> str:
+    """A setting, for people."""
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value)) or "nothing"
+    return "not given" if value is None else str(value)

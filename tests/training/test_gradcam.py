@@ -14,6 +14,7 @@ pytest.importorskip("tensorflow", reason="TensorFlow is in the training environm
 from analyzer import head, keras_files, runtime
 from tests.keras_networks import keras, small, stir
 from training import command, gradcam, networks
+from training.reporting import plots
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras' own
 SIDE_PX = 64
@@ -96,7 +97,9 @@ def test_other_networks_are_refused_in_a_sentence() -> None:
         gradcam.maps_of(flat, picture(32), 0)
 
 
-def test_each_picture_becomes_one_png_beside_its_overlays(tmp_path: Path) -> None:
+def test_each_picture_becomes_one_png_beside_its_overlays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    titles, sheet = [], plots.sheet
+    monkeypatch.setattr(plots, "sheet", lambda crops, names: (titles.append(names[1:]), sheet(crops, names))[1])
     crops = np.full((2, 32, 32, 3), (150, 150, 130), np.uint8)
     crops[:, 4:12, 20:28] = (220, 60, 60)
     written = gradcam.explain(redness(), crops, [0, 1], ("red", "not red"), ["../a $ b", "second"], tmp_path)
@@ -106,6 +109,7 @@ def test_each_picture_becomes_one_png_beside_its_overlays(tmp_path: Path) -> Non
     blue = [int(np.sum((one[..., 0].astype(int) - one[..., 2]) > 40)) for one in (shown, nothing)]
     assert blue[0] > 1000  # the tint, where the red patch was
     assert blue[1] == 0  # nothing speaks for the other class
+    assert [names[0].partition("\n")[2] for names in titles] == ["", "nothing speaks for it"]
 
 
 def test_the_command_explains_photos_with_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

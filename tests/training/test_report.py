@@ -242,6 +242,12 @@ def test_a_report_can_be_written_again_and_explanations_are_taken_along(
     assert not list((tmp_path / "run").rglob("*.part*"))
 
 
+def test_curves_of_another_network_say_whose_they_are(tmp_path: Path) -> None:
+    report.write(made(history_of="ResNet50, a member of the stacking that was chosen,"), tmp_path)
+    told = "Loss and accuracy of ResNet50, a member of the stacking that was chosen, over the epochs."
+    assert told in (tmp_path / "report.md").read_text()
+
+
 def test_a_faultless_model_has_no_mistakes_to_show(tmp_path: Path) -> None:
     run = made(skill=50.0)
     found = findings.measured(run)

@@ -155,6 +155,13 @@ def test_interrupted_resumed_measured_and_served(
     shares = artefact.probabilities(logits[0], opened.temperature)
     assert list(opened.predict(picture, Demographics()).probabilities.values()) == pytest.approx(list(shares), abs=5e-3)
 
+    config = json.loads((out / "config.json").read_text())
+    assert (config["epochs"], config["schedule"], config["drop"], config["limit"]) == (
+        "6",
+        "cosine",
+        "nothing",
+        "not given",
+    )
     metrics = json.loads((out / "metrics.json").read_text())
     assert {"EfficientNetB0", "ResNet50", "concatenation", "weighted voting", "stacking"} == set(metrics["candidates"])
     assert (out / "report.html").stat().st_size > 10_000

@@ -46,6 +46,7 @@ class Run:
         logits_validation, truth_validation: (M, C) and (M,).
         baselines: name → (N,) what it answered.
         history: one mapping for each epoch: epoch, loss, accuracy, val_loss, val_accuracy, …
+        history_of: whose it is; the model's own where empty.
         candidates: members and ensembles that were compared → figures, as numbers or with intervals.
         matched_logits: (N, C) of the same pictures, healthy ones through the clinical crop; None where that was not done.
         matched_baselines: what baselines answer to those.
@@ -72,6 +73,7 @@ class Run:
     truth_validation: Indices
     baselines: Mapping[str, Indices]
     history: Sequence[Mapping[str, Any]] = ()
+    history_of: str = ""
     candidates: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     matched_logits: Logits | None = None
     explanations: Sequence[Path] = ()

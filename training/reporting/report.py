@@ -94,7 +94,8 @@ def _plots(run: Run, found: Findings, folder: Path) -> dict[str, Plot]:
     if len(found.worst):
         drawn["worst"] = (_sheet(run, found), "The most confident mistakes: truth, then answer and its probability.")
     if any("loss" in row for row in run.history):
-        drawn["history"] = (plots.history(run.history), "Loss and accuracy over the epochs.")
+        whose = f" of {run.history_of}" if run.history_of else ""
+        drawn["history"] = (plots.history(run.history), f"Loss and accuracy{whose} over the epochs.")
     saved = {name: Plot(plots.save(figure, folder / f"{name}.png"), text) for name, (figure, text) in drawn.items()}
     return saved | _explanations(run, folder)
 
