@@ -65,6 +65,7 @@ def main() -> None:
     from training.data.prepared import prepare
 
     given = mixture.read(options.data, limit=options.limit)
+    options.out.mkdir(parents=True, exist_ok=True)  # where that cannot be, it is told before the pictures are read
     prepared = prepare(given.pictures, options.cache / "pictures", given.problems)
     if options.drop:
         prepared, left_out = dropped(prepared, options.drop)

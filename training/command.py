@@ -18,7 +18,10 @@ from typing import TypeVar
 
 INTERRUPTED = "interrupted; run the same command again to go on"
 INTERRUPTED_CODE = 130  # what a shell gives for Ctrl-C
-NO_SPACE = (os.strerror(errno.ENOSPC), "database or disk is full")  # as libraries put it that hide the number
+FULL = (errno.ENOSPC, errno.EDQUOT)
+NO_SPACE = (*map(os.strerror, FULL), "database or disk is full")  # as libraries put it that hide the number
+WRONG_PLACE = (FileNotFoundError, FileExistsError, NotADirectoryError, IsADirectoryError, PermissionError)
+NOWHERE = (errno.EROFS, errno.ENAMETOOLONG, errno.ELOOP)  # as much a wrong place, without a class of their own
 SEED = 6
 MOST_SEED = 2**32 - 1  # of NumPy and scikit-learn
 TOLD_EVERY_S = 20.0  # between two lines of progress where nobody watches a terminal
@@ -53,9 +56,7 @@ def explained(error: BaseException) -> str | None:
         return f"no space is left on the disk{where}; make room and run the same command again: what is done is kept"
     if isinstance(error, BadInput):
         return str(error)
-    if isinstance(
-        error, FileNotFoundError | FileExistsError | NotADirectoryError | IsADirectoryError | PermissionError
-    ):
+    if isinstance(error, WRONG_PLACE) or (isinstance(error, OSError) and error.errno in NOWHERE):
         place = error.filename or error
         return f"{place}: {(error.strerror or 'cannot be read').lower()}; check the path and who may read and write it"
     if isinstance(error, BlockingIOError):
@@ -69,7 +70,7 @@ def is_full_disk(error: BaseException) -> bool:
     """Also where a library wraps it: HDF5, TensorFlow, SQLite and zip files each say it in their own way."""
     chain: BaseException | None = error
     while chain is not None:
-        if getattr(chain, "errno", None) == errno.ENOSPC or any(text in str(chain) for text in NO_SPACE):
+        if getattr(chain, "errno", None) in FULL or any(text in str(chain) for text in NO_SPACE):
             return True
         chain = chain.__cause__ or chain.__context__
     return False

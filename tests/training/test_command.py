@@ -56,10 +56,11 @@ def wrapped() -> Exception:
     [
         OSError(errno.ENOSPC, "No space left on device", "runs/a.npz"),
         OSError("Can't write data (file write failed: errno = 28, error message = 'No space left on device')"),
+        OSError(errno.EDQUOT, "Disk quota exceeded", "runs/a.npz"),
         sqlite3.OperationalError("database or disk is full"),
         wrapped(),
     ],
-    ids=["system", "HDF5", "SQLite", "wrapped"],
+    ids=["system", "HDF5", "quota", "SQLite", "wrapped"],
 )
 def test_a_full_disk_is_told_however_a_library_says_it(error: Exception) -> None:
     assert "no space is left on the disk" in str(ended(error).code)
@@ -82,6 +83,8 @@ def test_a_really_full_device_is_told() -> None:
 def test_a_missing_file_and_a_model_that_is_refused_are_told() -> None:
     missing = str(ended(FileNotFoundError(errno.ENOENT, "No such file or directory", "faces/none.yaml")).code)
     assert missing.startswith("faces/none.yaml: no such file or directory")
+    sealed = str(ended(OSError(errno.EROFS, "Read-only file system", "runs/x")).code)
+    assert sealed == "runs/x: read-only file system; check the path and who may read and write it"
     assert ended(BadModel("The file is damaged.", "Save it anew.")).code == "The file is damaged. Save it anew."
 
 
