@@ -228,6 +228,46 @@ def test_what_cannot_be_used_ends_in_a_sentence(folder: Path, tmp_path: Path, mo
         distillation.teacher_of(lonely)
 
 
+def of_run(counts: dict[str, int]) -> model_card.ModelCard:
+    card = artefact.bare_card("0" * 64, 1, ".h5", CLASSES)
+    return replace(card, split=replace(card.split, counts=counts))
+
+
+def test_a_split_of_another_training_is_refused() -> None:
+    given, path = drawn(), Path("split.json")
+    counts = {part: len(rows) for part, rows in given.rows.items()}
+    compression.check_split(given, of_run(counts), path)
+    compression.check_split(given, of_run({}), path)
+    with pytest.raises(command.BadInput, match="puts 15 pictures in the part test, and the artefact's card counts 14"):
+        compression.check_split(given, of_run({**counts, "test": 14}), path)
+    learned = Pictures(given.given, given.prepared, ["train"] * len(given.parts))
+    with pytest.raises(command.BadInput, match="puts no picture of acne in the part validation; name the split"):
+        compression.check_split(learned, of_run({}), path)
+
+
+def test_pictures_that_had_no_part_in_the_training_are_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = drawn()
+    facts: list[Any] = [None] * len(given.parts)
+    monkeypatch.setattr(compression.mixture, "read", lambda *_, **__: given.given)
+    monkeypatch.setattr(compression, "prepare", lambda *_: replace(given.prepared, facts=facts))
+    groups = {one.group: part for one, part in zip(given.prepared.pictures, given.parts, strict=True)}
+    dropped = [groups.pop(str(row)) for row in (0, 1)]
+    split, other = tmp_path / "split.json", tmp_path / "other.json"
+    split.write_text(json.dumps({"seed": 6, "groups": groups}))
+    other.write_text(json.dumps({"seed": 6, "groups": {**groups, "0": "test"}}))
+    options = argparse.Namespace(data=Path("x"), limit=None, split=split, seed=6, out=tmp_path / "out", cache=tmp_path)
+    found = compression.gathered(options, of_run({}))
+    assert len(dropped) == 2
+    assert list(found.parts) == given.parts[2:]
+    assert "left out: 2 pictures" in capsys.readouterr().out
+    assert (tmp_path / "out" / "split.json").read_text() == split.read_text()
+    options.split = other
+    with pytest.raises(command.BadInput, match="holds figures of another split"):
+        compression.gathered(options, of_run({}))
+
+
 def test_both_ways_are_gone_unless_one_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def parsed(*more: str) -> argparse.Namespace:
         monkeypatch.setattr(sys, "argv", ["compress", str(tmp_path), str(tmp_path), "--out", "x", *more])

@@ -19,10 +19,10 @@ from training.command import BadInput
 from training.compressing import compression_table, quantisation
 from training.compressing.compression_measure import Line, Measured, Runnable, measured
 from training.compressing.quantisation import Form, Layer
-from training.data import mixture
+from training.data import mixture, partition
 from training.data.prepared import prepare
 from training.evaluation.scores import Answers
-from training.gathering import SPLIT, Pictures, parted, tell
+from training.gathering import SPLIT, Pictures, tell
 
 LEAST_AGREEMENT = 0.97  # of the validation pictures that a form answers with the same class as f32
 LEAST_GAIN = 1.05  # times as fast as f32 that a form must be
@@ -66,10 +66,10 @@ def compress(options: argparse.Namespace) -> None:
 
 
 def gathered(options: argparse.Namespace, card: ModelCard) -> Pictures:
-    """The pictures of the artefact's training, parted as they were there.
+    """The pictures of the artefact's training, parted as they were there; others are left out.
 
     Raises:
-        BadInput: the split is absent, or the classes are others.
+        BadInput: the split is absent or of another training, or the classes are others.
     """
     if not options.split.is_file():
         raise BadInput(
@@ -81,13 +81,50 @@ def gathered(options: argparse.Namespace, card: ModelCard) -> Pictures:
         raise BadInput(
             f"{options.data}: has the classes {', '.join(given.classes)}; the artefact has {', '.join(names)}."
         )
-    own = options.out / SPLIT
-    if not own.is_file():
-        options.out.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(options.split, own)
+    known, own = split_of(options.split, options.seed), options.out / SPLIT
+    if own.is_file() and split_of(own, options.seed) != known:
+        raise BadInput(f"{options.out}: holds figures of another split than {options.split}; name another --out.")
     prepared = prepare(given.pictures, options.cache / "pictures", given.problems)
     tell(prepared, given.classes)
-    return Pictures(given, prepared, parted(own, prepared, options.seed, set()))
+    rows = [row for row, one in enumerate(prepared.pictures) if one.group in known]
+    if left := len(prepared.pictures) - len(rows):
+        print(
+            f"left out: {left} pictures that {options.split} does not name; they had no part in the training",
+            flush=True,
+        )
+    pictures = Pictures(given, prepared.subset(rows), [known[prepared.pictures[row].group] for row in rows])
+    check_split(pictures, card, options.split)
+    options.out.mkdir(parents=True, exist_ok=True)
+    with command.whole(own) as path:
+        shutil.copyfile(options.split, path)
+    return pictures
+
+
+def split_of(path: Path, seed: int) -> dict[str, str]:
+    """Group → part."""
+    try:
+        return partition.read(path, seed)
+    except ValueError as error:
+        raise BadInput(str(error)) from error
+
+
+def check_split(pictures: Pictures, card: ModelCard, path: Path) -> None:
+    """See that a split can be that of the artefact's training: else pictures that it has learned would be tested on.
+
+    Raises:
+        BadInput: it names too few of the pictures, or more of them than the card counts.
+    """
+    to_do = "name the split.json of the artefact's run with --split, and the DATA and --limit of that run."
+    for part in ("train", "validation", "test"):
+        found = {pictures.prepared.pictures[row].label for row in pictures.rows[part]}
+        if lacking := [name for name in pictures.classes if name not in found]:
+            raise BadInput(f"{path}: puts no picture of {lacking[0]} in the part {part}; {to_do}")
+        count, told = len(pictures.rows[part]), card.split.counts.get(part)
+        if told is not None and count > told:
+            raise BadInput(
+                f"{path}: puts {count} pictures in the part {part}, and the artefact's card counts {told} there, so that it is the "
+                f"split of another training; {to_do}"
+            )
 
 
 def quantised(run: Runnable, whole: Measured, out: Path, judge: Judge, options: argparse.Namespace) -> list[Line]:

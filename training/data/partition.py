@@ -87,7 +87,7 @@ def kept(
     """
     known: dict[str, str] = {}
     if path.is_file():
-        known = _read(path, seed)
+        known = read(path, seed)
     names = list(SHARES)
     fixed = dict.fromkeys(seen, 0) | {group: names.index(part) for group, part in known.items()}
     dealt = _deal(pictures, [SHARES[name] for name in names], seed, key, fixed)
@@ -101,7 +101,12 @@ def kept(
     return answer
 
 
-def _read(path: Path, seed: int) -> dict[str, str]:
+def read(path: Path, seed: int) -> dict[str, str]:
+    """Group → part, as a file holds them.
+
+    Raises:
+        ValueError: the file is no such file, or was made with another seed.
+    """
     try:
         stored = json.loads(path.read_text())
         known = {str(group): str(part) for group, part in stored["groups"].items()}
