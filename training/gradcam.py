@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from analyzer.errors import AnalyzerError
 from analyzer.values import Rgb
 from training import command
 from training.command import BadInput
@@ -205,12 +206,19 @@ def _opened(path: Path) -> keras.Model:
 
 
 def _crop(path: Path, side_px: int) -> Rgb:
-    """What the service would cut out of a photo, in the size of the network."""
+    """What the service would cut out of a photo, in the size of the network.
+
+    Raises:
+        BadInput: it cannot be read; the message names it, as one of many may be the one.
+    """
     import cv2
 
     from training.data import facts
 
-    crop = facts.measured(path.read_bytes())[1]
+    try:
+        crop = facts.measured(path.read_bytes())[1]
+    except AnalyzerError as error:
+        raise BadInput(f"{path}: {error} {error.hint}") from error
     return np.asarray(cv2.resize(crop, (side_px, side_px), interpolation=cv2.INTER_AREA), np.uint8)
 
 

@@ -128,6 +128,7 @@ def test_the_command_explains_photos_with_a_file(tmp_path: Path, monkeypatch: py
         (["network.keras", "photo.png", "--classes", "a,b,c"], "--classes: 3 names for a network of 2 classes"),
         (["network.keras", "photo.png", "--classes", "a,b", "--label", "c"], "--label c: expected one of a, b"),
         (["network.keras", "nowhere.png"], "nowhere.png: no such file"),
+        (["network.keras", "broken.keras"], "broken.keras: This file is not a picture of a known type. Send"),
         (["broken.keras", "photo.png"], "broken.keras: Keras cannot read it"),
     ],
 )
