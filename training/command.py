@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import errno
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -33,11 +34,12 @@ class BadInput(Exception):
 
 
 def run(main: Callable[[], object]) -> None:
-    """Call a main function; end the process in one sentence for bad input, Ctrl-C and a full disk.
+    """Call a main function; end the process in one sentence for bad input, Ctrl-C, SIGTERM and a full disk.
 
     Raises:
-        SystemExit: one of those; 130 for Ctrl-C, 1 for the others.
+        SystemExit: one of those; 130 for Ctrl-C and SIGTERM, 1 for the others.
     """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         main()
     except KeyboardInterrupt:

@@ -6,6 +6,7 @@ import argparse
 import errno
 import re
 import sqlite3
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -34,6 +35,13 @@ def test_bad_input_is_told_as_it_is() -> None:
 def test_ctrl_c_says_how_to_go_on(capsys: pytest.CaptureFixture[str]) -> None:
     assert ended(KeyboardInterrupt()).code == 130
     assert capsys.readouterr().err.strip() == "interrupted; run the same command again to go on"
+
+
+def test_a_termination_ends_like_ctrl_c() -> None:
+    main = "lambda: (os.kill(os.getpid(), signal.SIGTERM), time.sleep(60))"
+    program = f"import os, signal, time; from training import command; command.run({main})"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30)
+    assert (done.returncode, done.stderr.strip()) == (command.INTERRUPTED_CODE, command.INTERRUPTED)
 
 
 def test_two_runs_in_one_folder_are_told_from_a_fault() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -87,6 +88,16 @@ def test_a_split_of_another_seed_or_kind_is_not_taken(tmp_path: Path) -> None:
     file.write_text("[]")
     with pytest.raises(ValueError, match="expected a split"):
         partition.kept(file, pictures(), seed=7)
+
+
+def test_a_split_of_other_pictures_is_not_taken(tmp_path: Path) -> None:
+    path = tmp_path / "split.json"
+    partition.kept(path, pictures(), seed=7)
+    before = path.read_text()
+    others = [replace(one, group=f"other {one.group}") for one in pictures()]
+    with pytest.raises(ValueError, match=r"none of these.*another --out"):
+        partition.kept(path, others, seed=7)
+    assert path.read_text() == before
 
 
 def test_a_class_of_one_subject_is_told() -> None:

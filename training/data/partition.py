@@ -82,12 +82,16 @@ def kept(
     file is JSON: ``{"seed": 7, "groups": {"utkface/25_0_1_2017": "train", …}}``.
 
     Raises:
-        ValueError: the file is no such file, or was made with another seed.
+        ValueError: the file is no such file, was made with another seed, or knows none of the pictures.
         TooFewGroups: as `parts`.
     """
     known: dict[str, str] = {}
     if path.is_file():
         known = read(path, seed)
+        if known.keys().isdisjoint(picture.group for picture in pictures):
+            raise ValueError(
+                f"{path}: parts other pictures, none of these; its folder holds another run: name another --out."
+            )
     names = list(SHARES)
     fixed = dict.fromkeys(seen, 0) | {group: names.index(part) for group, part in known.items()}
     dealt = _deal(pictures, [SHARES[name] for name in names], seed, key, fixed)
