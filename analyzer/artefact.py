@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analyzer import distribution, head, keras_files, model_card, preprocessing, runtime, severity
-from analyzer.combination import outcome_of
+from analyzer.combination import condition_of, outcome_of
 from analyzer.distribution import Distribution
 from analyzer.errors import BadModel
 from analyzer.head import Head
@@ -302,6 +302,8 @@ def _check_head(dense: Head, card: ModelCard) -> None:
         raise BadModel(f"The network answers {dense.classes} classes and {count} are named.", HINT)
     if card.output_kind == SEVERITIES and not severity.fits(dense.classes, count):
         raise BadModel(f"The head has {dense.classes} outputs, which are not those of {count} graded classes.", HINT)
+    if card.output_kind == SEVERITIES and not any(condition_of(entry.name) for entry in card.classes):
+        raise BadModel("None of the graded classes is a condition that this service knows.", HINT)
     if card.output_kind not in (ONE_CLASS, SEVERITIES):
         raise BadModel(f"The artefact {card.name} is no ensemble: its output kind is {card.output_kind}.", HINT)
 

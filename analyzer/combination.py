@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from analyzer import wording
 from analyzer.conditions import CONDITIONS
-from analyzer.values import Finding, Prediction
+from analyzer.values import Finding, Grade, Prediction
 
 HEALTHY = "healthy"
 PROFESSIONAL = "see_a_professional"  # the outcome of all classes that are never stated
+CONDITION_OF: Mapping[str, str] = {  # class of a multi-label model → what is measured here; others must have its name
+    "aging": "wrinkles",
+    "fine_lines_wrinkles": "wrinkles",
+    "hyperpigmentation": "pigmentation",
+    "pore_size": "pores",
+    "textured_skin": "texture",
+}
 LEAST_TELLING_LETTERS = 5  # of a word in a class name by which a sentence would give the class away
 
 
@@ -28,14 +36,18 @@ class Opinion:
     """What an ensemble's prediction comes to. Names of classes that are never stated do not occur in it.
 
     Attributes:
-        outcomes: outcome → probability 0..1, the most probable first; they sum to 1. An outcome is `HEALTHY`, the name of a
-            measured condition, or `PROFESSIONAL`.
-        certainty: probability 0..1 of the most probable single class, which the card's threshold is compared with.
+        outcomes: outcome → probability 0..1, what it holds first. An outcome is `HEALTHY`, the name of a measured condition, or
+            `PROFESSIONAL`. They sum to 1 where it tells which one of its classes a face shows; where it grades each condition they do
+            not, and `HEALTHY` has the probability that none is there, were they independent.
+        certainty: probability 0..1 of the most probable single class, which the card's threshold is compared with; where it grades,
+            of the first outcome.
         abstention: ``"unfamiliar"``, ``"undecided"``, or None when the ensemble decides.
         wording: what is said of the first outcome; None when it abstains.
         agreement: with the measurements.
         agreement_text: the same as a sentence.
         speaks: the card's metrics let it take part in the report.
+        seen: conditions that it sees, the most severe first; at most one where it does not grade.
+        grades: condition → its grade, where it grades; in the order of the measured ones.
     """
 
     outcomes: Mapping[str, float]
@@ -45,10 +57,12 @@ class Opinion:
     agreement: Agreement
     agreement_text: str
     speaks: bool
+    seen: tuple[str, ...]
+    grades: Mapping[str, Grade] = field(default_factory=dict)
 
     @property
     def outcome(self) -> str:
-        """The most probable outcome."""
+        """What it holds: the most probable outcome, or the most severe condition that it sees."""
         return next(iter(self.outcomes))
 
     @property
@@ -57,9 +71,9 @@ class Opinion:
         return self.speaks and self.abstention is None
 
     @property
-    def condition(self) -> str | None:
-        """Name of the condition that it lists beside the measured ones, or None."""
-        return self.outcome if self.takes_part and self.outcome in CONDITIONS else None
+    def conditions(self) -> tuple[str, ...]:
+        """Names of the conditions that it lists beside the measured ones."""
+        return self.seen if self.takes_part else ()
 
     @property
     def refers(self) -> bool:
@@ -69,6 +83,8 @@ class Opinion:
 
 def judge(prediction: Prediction, findings: Iterable[Finding]) -> Opinion:
     """The opinion that a prediction amounts to beside the classical findings of the same face."""
+    if prediction.grades is not None:
+        return _judge_grades(prediction, findings)
     outcomes = _outcomes(prediction.probabilities)
     outcome, abstention = next(iter(outcomes)), prediction.abstention
     if abstention is None:
@@ -83,11 +99,44 @@ def judge(prediction: Prediction, findings: Iterable[Finding]) -> Opinion:
         agreement=agreement,
         agreement_text=text,
         speaks=prediction.speaks,
+        seen=(outcome,) if outcome in CONDITIONS else (),
     )
+
+
+def _judge_grades(prediction: Prediction, findings: Iterable[Finding]) -> Opinion:
+    """The opinion of a model that grades each condition by itself; what it abstains from is the whole photo or nothing."""
+    grades, abstention = grades_of(prediction), prediction.abstention
+    seen = _seen(grades)
+    outcomes = _graded_outcomes(grades, seen)
+    if abstention is None:
+        agreement, text = _compared_each(grades, seen, findings)
+    else:
+        agreement, text = Agreement.NOT_COMPARABLE, wording.ABSTENTIONS[abstention]
+    said = wording.model_sees(seen) if seen else wording.MODEL_SEES_NOTHING
+    return Opinion(
+        outcomes=outcomes,
+        certainty=next(iter(outcomes.values())),
+        abstention=abstention,
+        wording=said if abstention is None else None,
+        agreement=agreement,
+        agreement_text=text,
+        speaks=prediction.speaks,
+        seen=seen,
+        grades=grades,
+    )
+
+
+def grades_of(prediction: Prediction) -> dict[str, Grade]:
+    """Condition → grade. Of several classes for one condition the one counts that is there, then the most probable."""
+    return {name: (prediction.grades or {})[label] for name, label in _labels(prediction).items()}
 
 
 def explained_class(prediction: Prediction) -> str:
     """The class whose activation shows what speaks for the most probable outcome: its own most probable class."""
+    if prediction.grades is not None:
+        labels, grades = _labels(prediction), grades_of(prediction)
+        outcome = next(iter(_graded_outcomes(grades, _seen(grades))))
+        return labels.get(outcome) or max(labels.values(), key=lambda label: prediction.probabilities[label])
     outcome = next(iter(_outcomes(prediction.probabilities)))
     return max(_members(outcome, prediction.probabilities), key=lambda name: prediction.probabilities[name])
 
@@ -95,6 +144,36 @@ def explained_class(prediction: Prediction) -> str:
 def outcome_of(name: str) -> str:
     """What a class may be told as: itself where it is healthy skin or a measured condition, else `PROFESSIONAL`."""
     return name if name == HEALTHY or name in CONDITIONS else PROFESSIONAL
+
+
+def condition_of(label: str) -> str | None:
+    """The measured condition that a class of a multi-label model is about; None where there is none."""
+    name = CONDITION_OF.get(label, label)
+    return name if name in CONDITIONS else None
+
+
+def _labels(prediction: Prediction) -> dict[str, str]:
+    """Condition → the class that speaks for it; classes of no condition are never told."""
+    grades = prediction.grades or {}
+    found: dict[str, str] = {}
+    for label in sorted(grades, key=lambda label: (grades[label].stated, grades[label].probability)):
+        found[condition_of(label) or label] = label
+    return {name: found[name] for name in CONDITIONS if name in found}
+
+
+def _seen(grades: Mapping[str, Grade]) -> tuple[str, ...]:
+    """Conditions that are stated, the most severe first."""
+    stated = [name for name, grade in grades.items() if grade.stated]
+    return tuple(sorted(stated, key=lambda name: (-grades[name].severity, -grades[name].probability)))
+
+
+def _graded_outcomes(grades: Mapping[str, Grade], seen: tuple[str, ...]) -> dict[str, float]:
+    """Each condition and healthy skin with its probability; first what is seen, else healthy skin."""
+    shares = {name: grade.probability for name, grade in grades.items()}
+    shares[HEALTHY] = math.prod(1.0 - share for share in shares.values())
+    first = seen or (HEALTHY,)
+    rest = sorted((name for name in shares if name not in first), key=lambda name: -shares[name])
+    return {name: shares[name] for name in (*first, *rest)}
 
 
 def _outcomes(probabilities: Mapping[str, float]) -> dict[str, float]:
@@ -131,7 +210,26 @@ def _compared(outcome: str, prediction: Prediction, findings: Iterable[Finding])
         return Agreement.NOT_COMPARABLE, wording.NOT_COMPARABLE
     if outcome == HEALTHY:
         none = wording.both_see_no([finding.name for finding in both])
-        return (Agreement.DISAGREE, wording.only_measurements_see(seen)) if seen else (Agreement.AGREE, none)
+        return (Agreement.DISAGREE, wording.seen_otherwise([], [], seen)) if seen else (Agreement.AGREE, none)
     return (
-        (Agreement.AGREE, wording.both_see(outcome)) if seen else (Agreement.DISAGREE, wording.only_model_sees(outcome))
+        (Agreement.AGREE, wording.both_see([outcome]))
+        if seen
+        else (Agreement.DISAGREE, wording.seen_otherwise([], [outcome], []))
     )
+
+
+def _compared_each(
+    grades: Mapping[str, Grade], seen: tuple[str, ...], findings: Iterable[Finding]
+) -> tuple[Agreement, str]:
+    """Compare what is there, condition by condition, where both can know it."""
+    measured = {
+        finding.name: finding.detected for finding in findings if finding.name in grades and finding.score is not None
+    }
+    if not measured:
+        return Agreement.NOT_COMPARABLE, wording.NOT_COMPARABLE
+    both = [name for name in seen if measured.get(name)]
+    model_only = [name for name in seen if measured.get(name) is False]
+    measured_only = [name for name, there in measured.items() if there and name not in seen]
+    if model_only or measured_only:
+        return Agreement.DISAGREE, wording.seen_otherwise(both, model_only, measured_only)
+    return Agreement.AGREE, wording.both_see(both) if both else wording.both_see_no(list(measured))

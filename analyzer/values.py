@@ -243,6 +243,11 @@ class Grade:
         return self.probability >= self.threshold
 
     @property
+    def word(self) -> Severity:
+        """The severity in the words of the contract."""
+        return (Severity.NONE, Severity.LOW, Severity.MODERATE, Severity.HIGH)[self.severity]
+
+    @property
     def stated(self) -> bool:
         """Both outputs say that something is there; only then is it told to a person."""
         return self.present and self.severity > 0

@@ -155,9 +155,9 @@ def model_sees(names: Sequence[str]) -> str:
     return f"The trained model sees {_titles(names)} in this photo."
 
 
-def both_see(name: str) -> str:
-    """Model and measurements find the same condition."""
-    return f"The trained model and the measurements both see {_titles([name])}."
+def both_see(names: Sequence[str]) -> str:
+    """Model and measurements find the same conditions."""
+    return f"The trained model and the measurements both see {_titles(names)}."
 
 
 def both_see_no(names: Sequence[str]) -> str:
@@ -165,14 +165,20 @@ def both_see_no(names: Sequence[str]) -> str:
     return f"The trained model and the measurements agree that none of this is noticeable: {_titles(names)}."
 
 
-def only_model_sees(name: str) -> str:
-    """The model finds what was measured as not noticeable."""
-    return f"The trained model sees {_titles([name])} and the measurements do not; severity and score follow the measurements."
+def seen_otherwise(both: Sequence[str], by_model: Sequence[str], by_measurements: Sequence[str]) -> str:
+    """What both find, then what only one of them finds; not all of these are empty."""
+    parts = []
+    if by_model:
+        parts.append(f"the trained model sees {_titles(by_model)} and the measurements do not")
+    if by_measurements:
+        parts.append(f"the measurements find {_titles(by_measurements)} and the trained model does not")
+    told = "; ".join([*parts, "severity and score follow the measurements"])
+    return f"{both_see(both) + ' ' if both else ''}{told[:1].upper()}{told[1:]}."
 
 
-def only_measurements_see(names: Sequence[str]) -> str:
-    """The measurements find what the model does not."""
-    return f"The measurements find {_titles(names)} and the trained model does not; severity and score follow the measurements."
+def model_grades(name: str, probability: float, severity: Severity) -> str:
+    """Description of a condition that the model lists with a severity; `probability` in 0..1."""
+    return f"{TITLES[name]}: {DEGREES[severity]} in the trained model's own view ({probability:.0%} probable)."
 
 
 def model_lists(name: str, probability: float) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from analyzer import explanation, preprocessing, wording
 from analyzer.combination import Opinion, explained_class, judge
-from analyzer.values import Report
+from analyzer.values import Grade, Report
 from web import findings, numbers, pictures, shapes, words
 
 
@@ -20,6 +20,7 @@ def block(report: Report) -> shapes.Ensemble | None:
         return None
     return shapes.Ensemble(
         version=prediction.version,
+        kind="one_class" if prediction.grades is None else "multilabel_severity",
         experimental=not prediction.speaks,
         experimental_reason=None if prediction.speaks else prediction.silence_reason or wording.UNPROVEN,
         abstained=opinion.abstention is not None,
@@ -32,29 +33,46 @@ def block(report: Report) -> shapes.Ensemble | None:
             wording=opinion.wording,
         ),
         certainty=numbers.share(opinion.certainty),
-        threshold=numbers.share(prediction.threshold),
+        threshold=None if prediction.threshold is None else numbers.share(prediction.threshold),
         distance=numbers.rounded(prediction.distance),
         distance_limit=numbers.rounded(prediction.distance_limit),
         agreement=opinion.agreement.value,
         agreement_text=opinion.agreement_text,
+        conditions={findings.wire_name(name): _graded(grade) for name, grade in opinion.grades.items()},
     )
 
 
 def listed(report: Report) -> list[shapes.DetectedCondition]:
-    """The condition that the ensemble lists beside measured ones: one or none. A single `healthy` entry stays alone."""
+    """The conditions that the ensemble lists beside measured ones. A single `healthy` entry stays alone."""
     opinion = of(report)
-    if opinion is None or opinion.condition is None or not any(finding.detected for finding in report.findings):
+    if opinion is None or not any(finding.detected for finding in report.findings):
         return []
-    probability = numbers.share(opinion.outcomes[opinion.condition])
-    return [
-        shapes.DetectedCondition(
-            name=findings.wire_name(opinion.condition),
-            confidence=probability,
-            severity="none",
-            source="ensemble",
-            description=wording.model_lists(opinion.condition, probability),
-        )
-    ]
+    return [_listed(name, opinion) for name in opinion.conditions]
+
+
+def _listed(name: str, opinion: Opinion) -> shapes.DetectedCondition:
+    """With the severity that the model gave it; `none` where it gives none."""
+    probability, grade = numbers.share(opinion.outcomes[name]), opinion.grades.get(name)
+    return shapes.DetectedCondition(
+        name=findings.wire_name(name),
+        confidence=probability,
+        severity="none" if grade is None else grade.word.value,
+        source="ensemble",
+        description=wording.model_grades(name, probability, grade.word)
+        if grade
+        else wording.model_lists(name, probability),
+    )
+
+
+def _graded(grade: Grade) -> shapes.GradedCondition:
+    return shapes.GradedCondition(
+        probability=numbers.share(grade.probability),
+        threshold=numbers.share(grade.threshold),
+        present=grade.present,
+        severity=grade.word.value,
+        grade=grade.severity,
+        grade_probabilities=[numbers.share(share) for share in grade.shares],
+    )
 
 
 def explain(report: Report) -> shapes.Explanation | None:

@@ -170,10 +170,27 @@ class Outcome(Shape):
     wording: Annotated[str | None, Field(description="For a person; null when the ensemble abstains.")]
 
 
+class GradedCondition(Shape):
+    """One condition as a model sees it that grades each by itself; presence and severity are two outputs of it."""
+
+    probability: Annotated[Share, Field(description="That it is there; compared with `threshold`.")]
+    threshold: Share
+    present: bool
+    severity: SeverityWord
+    grade: Annotated[int, Field(ge=0, le=3, description="The severity as a number: 0 none to 3 high.")]
+    grade_probabilities: Annotated[
+        list[Share], Field(min_length=4, max_length=4, description="Of the grades 0 to 3; they sum to 1.")
+    ]
+
+
 class Ensemble(Shape):
     """What the learned ensemble says of the same face, beside the measurements and never averaged with them."""
 
     version: str
+    kind: Annotated[
+        Literal["one_class", "multilabel_severity"],
+        Field(description="It tells which class a face shows, or grades each of several conditions (`conditions`)."),
+    ]
     experimental: Annotated[bool, Field(description="Nothing else in the answer depends on it.")]
     experimental_reason: Annotated[str | None, Field(description="Why it is experimental; null when it takes part.")]
     abstained: Annotated[bool, Field(description="It does not judge this photo.")]
@@ -185,18 +202,21 @@ class Ensemble(Shape):
     probabilities: Annotated[
         dict[str, Share],
         Field(
-            description="Outcome → calibrated probability, the most probable first. Classes that are never stated are one."
+            description="Outcome → calibrated probability, what it holds first. Classes that are never stated are one."
         ),
     ]
     top: Outcome
     certainty: Annotated[Share, Field(description="Of the most probable single class; compared with `threshold`.")]
-    threshold: Share
+    threshold: Annotated[Share | None, Field(description="Null where each of `conditions` has its own.")]
     distance: Annotated[float | None, Field(description="Mahalanobis distance to what it learned from; null: unknown.")]
     distance_limit: Annotated[float | None, Field(description="Beyond it the photo is unfamiliar.")]
     agreement: Annotated[
         Literal["agree", "disagree", "not_comparable"], Field(description="With the measurements of the same photo.")
     ]
     agreement_text: str
+    conditions: Annotated[
+        dict[str, GradedCondition], Field(description="Condition → its grade; empty of a model that grades none.")
+    ]
 
 
 class Explanation(Shape):

@@ -20,7 +20,7 @@ FEATURES = sum(CHANNELS)
 
 
 def make_graded(folder: Path, *, logits_of_each: int = 3, **changes: object) -> ModelCard:
-    """Write an artefact that answers presence and severity of `GRADED`; the card names a threshold of acne alone."""
+    """`make` of an artefact that answers presence and severity of `GRADED`; the card names a threshold of acne alone."""
     usual = {"output_kind": model_card.SEVERITIES, "thresholds": {"presence_acne": 0.3, "distance": 3.0}}
     outputs = len(GRADED) * (1 + logits_of_each)
     return make(folder, classes=GRADED, outputs=outputs, **{**usual, **changes})  # type: ignore[arg-type]
@@ -33,12 +33,13 @@ def make(
     demographics: int = 0,
     classes: Sequence[str] = CLASSES,
     outputs: int = len(CLASSES),
+    side_px: int = SIDE_PX,
     **changes: object,
 ) -> ModelCard:
     """Write an artefact; its card, with `changes` to its fields."""
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(seed)
-    _write_graph(folder, rng)
+    _write_graph(folder, rng, side_px)
     widths = (FEATURES + demographics, 9, outputs)
     layers = [
         (rng.normal(size=(before, after)).astype(np.float32), rng.normal(size=after).astype(np.float32))
@@ -49,7 +50,7 @@ def make(
         **{f"kernel_{place}": pair[0] for place, pair in enumerate(layers)},
         **{f"bias_{place}": pair[1] for place, pair in enumerate(layers)},
     )
-    pictures = rng.integers(0, 256, (3, SIDE_PX, SIDE_PX, 3)).astype(np.uint8)
+    pictures = rng.integers(0, 256, (3, side_px, side_px, 3)).astype(np.uint8)
     features = features_of(folder, pictures)
     rows = np.repeat(features, 20, axis=0) + rng.normal(0, 0.1, (60, FEATURES))
     known = distribution.fit(rows.astype(np.float32), np.arange(60) % 3, rank=4)
@@ -58,7 +59,7 @@ def make(
     unsaid = np.zeros(demographics, np.float32)
     logits = np.stack([dense.logits(np.concatenate([one, unsaid])) for one in features])
     np.savez(folder / artefact.GOLDEN, pictures=pictures, logits=logits)
-    inputs = [model_card.ModelInput("image", (1, SIDE_PX, SIDE_PX, 3), "NHWC", "uint8", "aligned-face-224")]
+    inputs = [model_card.ModelInput("image", (1, side_px, side_px, 3), "NHWC", "uint8", "aligned-face-224")]
     if demographics:
         inputs.append(model_card.ModelInput("demographics", (1, demographics), "NC", "float32", "demographics-12"))
     card = replace(
@@ -89,11 +90,11 @@ def features_of(folder: Path, pictures: NDArray[np.uint8]) -> NDArray[np.float32
     return np.stack([network(picture[None])["features"][0] for picture in pictures])
 
 
-def _write_graph(folder: Path, rng: np.random.Generator) -> None:
+def _write_graph(folder: Path, rng: np.random.Generator, side_px: int) -> None:
     """Picture → two convolutions of stride 4 with ReLU → maps and their means side by side."""
     ov = runtime.openvino()
     ops = ov.opset13
-    picture = ops.parameter([1, SIDE_PX, SIDE_PX, 3], np.uint8, name="image")
+    picture = ops.parameter([1, side_px, side_px, 3], np.uint8, name="image")
     picture.output(0).set_names({"image"})
     scaled = ops.multiply(ops.convert(picture, "f32"), np.float32(1 / 255))
     planes = ops.transpose(scaled, np.array([0, 3, 1, 2]))

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analyzer.errors import ModelUnavailable
-from analyzer.values import Demographics, ModelState, Prediction
+from analyzer.values import Demographics, Grade, ModelState, Prediction
 
 CLASSES = ("acne", "actinic_keratosis", "basal_cell_carcinoma", "eczema", "healthy", "rosacea")
 UNSTATED = ("actinic_keratosis", "basal_cell_carcinoma", "eczema", "rosacea")
@@ -69,6 +69,16 @@ def prediction(probabilities: Mapping[str, float] | None = None, **parts: Any) -
         "activation": corner,
     }
     return Prediction(**{**usual, **parts})
+
+
+def graded(grades: Mapping[str, tuple[float, int]], **parts: Any) -> Prediction:
+    """A model that grades each condition: class name → (probability, severity); every threshold is a half."""
+    told = {
+        name: Grade(probability, 0.5, severity, tuple(float(place == severity) for place in range(4)))
+        for name, (probability, severity) in grades.items()
+    }
+    shares = {name: probability for name, (probability, _) in grades.items()}
+    return prediction(shares, **{"threshold": None, "wordings": {}, "grades": told, **parts})
 
 
 def weak(probabilities: Mapping[str, float] | None = None, **parts: Any) -> Prediction:

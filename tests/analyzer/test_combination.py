@@ -12,7 +12,7 @@ from analyzer import calibration, combination, wording
 from analyzer.combination import HEALTHY, PROFESSIONAL, Agreement, judge
 from analyzer.conditions import CONDITIONS
 from analyzer.values import Finding, Prediction
-from tests.analyzer.predictions import CLASSES, DISEASES, REFERRAL, UNSTATED, prediction, probable, weak
+from tests.analyzer.predictions import CLASSES, DISEASES, REFERRAL, UNSTATED, graded, prediction, probable, weak
 
 SHARES = st.lists(st.floats(0.001, 1.0), min_size=len(CLASSES), max_size=len(CLASSES))
 
@@ -59,14 +59,14 @@ def test_every_other_class_is_one_for_a_professional(name: str) -> None:
 @pytest.mark.parametrize("top", UNSTATED)
 def test_a_class_that_is_never_stated_refers_and_lists_nothing(top: str) -> None:
     opinion = judge(prediction(probable(top)), BLEMISHED)
-    assert (opinion.outcome, opinion.refers, opinion.condition) == (PROFESSIONAL, True, None)
+    assert (opinion.outcome, opinion.refers, opinion.conditions) == (PROFESSIONAL, True, ())
     assert opinion.wording == REFERRAL
     assert opinion.agreement is Agreement.NOT_COMPARABLE
 
 
 def test_a_stated_condition_is_listed_and_healthy_is_not() -> None:
-    assert judge(prediction(probable("acne")), CLEAR).condition == "acne"
-    assert judge(prediction(probable("healthy")), CLEAR).condition is None
+    assert judge(prediction(probable("acne")), CLEAR).conditions == ("acne",)
+    assert judge(prediction(probable("healthy")), CLEAR).conditions == ()
     assert not judge(prediction(probable("acne")), CLEAR).refers
 
 
@@ -103,7 +103,7 @@ def test_agreement_is_about_what_both_can_know(
 def test_far_from_what_it_learned_it_abstains_even_when_it_is_sure() -> None:
     opinion = judge(prediction(probable("basal_cell_carcinoma", 0.99), distance=20.1), CLEAR)
     assert (opinion.abstention, opinion.wording) == ("unfamiliar", None)
-    assert (opinion.takes_part, opinion.refers, opinion.condition) == (False, False, None)
+    assert (opinion.takes_part, opinion.refers, opinion.conditions) == (False, False, ())
     assert opinion.agreement is Agreement.NOT_COMPARABLE
 
 
@@ -111,7 +111,7 @@ def test_far_from_what_it_learned_it_abstains_even_when_it_is_sure() -> None:
 def test_below_the_threshold_it_abstains(probability: float, abstention: str | None) -> None:
     opinion = judge(prediction(probable("acne", probability)), CLEAR)
     assert opinion.abstention == abstention
-    assert opinion.condition == (None if abstention else "acne")
+    assert opinion.conditions == (() if abstention else ("acne",))
 
 
 @pytest.mark.parametrize("distances", [{"distance": None}, {"distance_limit": None}])
@@ -122,7 +122,7 @@ def test_without_a_known_distance_only_the_threshold_counts(distances: Mapping[s
 @pytest.mark.parametrize("top", CLASSES)
 def test_a_weak_model_takes_no_part_whatever_it_sees(top: str) -> None:
     opinion = judge(weak(probable(top, 0.999)), CLEAR)
-    assert (opinion.takes_part, opinion.refers, opinion.condition) == (False, False, None)
+    assert (opinion.takes_part, opinion.refers, opinion.conditions) == (False, False, ())
 
 
 @pytest.mark.parametrize("top", CLASSES)
@@ -153,3 +153,77 @@ def test_sentences_join_as_people_write() -> None:
     assert wording.join(["one"]) == "one"
     assert wording.join(["one", "two"]) == "one and two"
     assert wording.join(["one", "two", "three"]) == "one, two and three"
+
+
+SEVEN = ("acne", "aging", "fine_lines_wrinkles", "hyperpigmentation", "pore_size", "redness", "textured_skin")
+
+
+def seven(**said: tuple[float, int]) -> dict[str, tuple[float, int]]:
+    """Every class of the multi-label set: those named with probability and severity, the others improbable."""
+    return {name: said.get(name, (0.1, 0)) for name in SEVEN}
+
+
+def test_graded_classes_are_told_as_the_conditions_that_are_measured() -> None:
+    opinion = judge(graded(seven()), CLEAR)
+    assert list(opinion.grades) == ["acne", "redness", "texture", "pores", "wrinkles", "pigmentation"]
+    assert set(opinion.outcomes) == {HEALTHY, *opinion.grades}
+    assert (opinion.outcome, opinion.seen) == (HEALTHY, ())
+    assert opinion.outcomes[HEALTHY] == pytest.approx(0.9**6)
+
+
+def test_the_most_severe_comes_first_whatever_the_probability() -> None:
+    opinion = judge(graded(seven(acne=(0.99, 1), redness=(0.6, 3), pore_size=(0.7, 3))), CLEAR)
+    assert opinion.conditions == ("pores", "redness", "acne")
+    assert list(opinion.outcomes)[:3] == ["pores", "redness", "acne"]
+    assert opinion.certainty == 0.7
+
+
+def test_presence_and_severity_must_agree_that_something_is_there() -> None:
+    opinion = judge(graded(seven(acne=(0.9, 0), redness=(0.4, 3))), CLEAR)
+    assert (opinion.outcome, opinion.conditions) == (HEALTHY, ())
+
+
+@pytest.mark.parametrize(
+    ("aging", "lines", "label"),
+    [((0.9, 2), (0.2, 1), "aging"), ((0.6, 1), (0.8, 3), "fine_lines_wrinkles"), ((0.4, 2), (0.2, 3), "aging")],
+)
+def test_of_two_classes_for_one_condition_the_one_that_is_there_speaks(
+    aging: tuple[float, int], lines: tuple[float, int], label: str
+) -> None:
+    told = graded(seven(aging=aging, fine_lines_wrinkles=lines))
+    assert judge(told, CLEAR).grades["wrinkles"] == (told.grades or {})[label]
+    if judge(told, CLEAR).seen:
+        assert combination.explained_class(told) == label
+
+
+@pytest.mark.parametrize(
+    ("said", "measured", "agreement", "text"),
+    [
+        ({"acne": (0.9, 2)}, BLEMISHED, Agreement.AGREE, "both see blemishes."),
+        ({}, CLEAR, Agreement.AGREE, "none of this is noticeable"),
+        ({"acne": (0.9, 2)}, LINED, Agreement.DISAGREE, "sees blemishes and the measurements do not; the measurements find lines"),
+        ({"acne": (0.9, 2), "redness": (0.9, 1)}, BLEMISHED, Agreement.DISAGREE, "both see blemishes. The trained model sees redness"),
+        ({"acne": (0.9, 2)}, (), Agreement.NOT_COMPARABLE, "could not be measured"),
+    ],
+)  # fmt: skip
+def test_graded_conditions_are_compared_one_by_one(
+    said: dict[str, tuple[float, int]], measured: tuple[Finding, ...], agreement: Agreement, text: str
+) -> None:
+    opinion = judge(graded(seven(**said)), measured)
+    assert opinion.agreement is agreement
+    assert text in opinion.agreement_text
+
+
+def test_a_graded_model_abstains_from_what_is_unfamiliar_and_is_silent_when_weak() -> None:
+    far, silent = (
+        judge(graded(seven(acne=(0.9, 2)), **parts), CLEAR) for parts in ({"distance": 99.0}, {"speaks": False})
+    )
+    assert (far.abstention, far.wording, far.conditions) == ("unfamiliar", None, ())
+    assert (silent.abstention, silent.conditions, silent.seen) == (None, (), ("acne",))
+    assert "nothing" not in (silent.wording or "")
+
+
+def test_graded_classes_that_are_no_condition_here_are_never_told() -> None:
+    opinion = judge(graded(seven() | {"melanoma": (0.99, 3)}), CLEAR)
+    assert "melanoma" not in str(opinion)
+    assert not opinion.refers

@@ -159,6 +159,7 @@ def test_the_block_holds_the_whole_rule(client: FlaskClient, fake: FakePipeline)
     shares = {"acne": 0.6, "healthy": 0.1, **dict(zip(UNSTATED, (0.1, 0.1, 0.05, 0.05), strict=True))}
     assert block(client, fake, prediction(shares), acne=Severity.MODERATE) == {
         "version": "6.1",
+        "kind": "one_class",
         "experimental": False,
         "experimental_reason": None,
         "abstained": False,
@@ -172,6 +173,7 @@ def test_the_block_holds_the_whole_rule(client: FlaskClient, fake: FakePipeline)
         "distance_limit": 20.0,
         "agreement": "agree",
         "agreement_text": "The trained model and the measurements both see blemishes.",
+        "conditions": {},
     }
 
 

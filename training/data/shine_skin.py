@@ -45,7 +45,7 @@ class Labelled:
             sidecar names (None for healthy skin: none of the seven), kind ``<condition>/<severity 0..3>``, severity that of the
             condition, group the stem without ``_flipped``; age is the middle of the group of ages that it gives.
         targets: whether each of `CONDITIONS` is there.
-        severities: 0..3 of each of `CONDITIONS`: 0 exactly where its target is false; None where nothing usable is said.
+        severities: of each of `CONDITIONS`: 0 where its target is false, 1..3 where it is true, None where nothing usable is said.
         batch: ``"v0"``, or the time in the names of the files that were made together, such as ``"20250910_163628"``.
         generation: of the sidecar, ``"v0"``, ``"v1"`` or ``"v2"``.
         skin_tone: as the sidecar says it, such as ``"very fair"``.

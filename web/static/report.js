@@ -95,8 +95,9 @@ function showEnsemble(ensemble) {
   at("model-text").textContent = ensemble.experimental ? EXPERIMENT : said.join(" ");
   at("model-reason").textContent = ensemble.experimental_reason ?? "";
   const shares = Object.entries(ensemble.probabilities);
+  const grade = (name) => ensemble.conditions[name]?.present ? `, ${ensemble.conditions[name].severity}` : "";
   at("model-outcomes").replaceChildren(...shares.flatMap(([name, share]) => [
-    element("dt", OUTCOMES[name] ?? NAMES[name] ?? name), element("dd", percent(share)),
+    element("dt", OUTCOMES[name] ?? NAMES[name] ?? name), element("dd", percent(share) + grade(name)),
   ]));
 }
 
