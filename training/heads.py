@@ -9,7 +9,8 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -25,7 +26,9 @@ MEMBERS: Mapping[str, slice] = {"EfficientNetB0": slice(0, 1280), "ResNet50": sl
 PLATEAU_PATIENCE, PLATEAU_FACTOR, PLATEAU_LEAST = 5, 0.5, 1e-4  # as keras.callbacks.ReduceLROnPlateau counts
 LEAST_DEVIATION = 1e-3  # of a feature; those that hardly change are not blown up
 MOST_DEVIATIONS = 5.0  # of a training feature from its median
-M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of mallopt(3)
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of mallopt(3), and what they usually are
+USUAL_TRIM_THRESHOLD, USUAL_MMAP_MAX = 128 * 1024, 65536
+KEPT_BYTES = 1 << 30
 Floats = NDArray[np.float32]
 Indices = NDArray[np.intp]
 Chain = tuple[tuple[Floats, Floats], ...]  # (kernel, bias) of each dense layer; ReLU between, the last gives logits
@@ -114,20 +117,20 @@ def fit(
         counted = np.ones(len(validation_truth))
         if recipe.class_weights:
             counted = balanced_weights(validation_truth, len(classes))
-        keep_freed_memory()
-        model.fit(
-            batches,
-            validation_data=(
-                known if len(known) > 1 else known[0],
-                keras.utils.to_categorical(validation_truth, len(classes)),
-                counted,
-            ),
-            validation_batch_size=512,
-            epochs=recipe.epochs,
-            shuffle=False,  # the stream has an order of its own, which a resumed training finds again
-            callbacks=[Paced(batches), best, backup(work / BACKUP), *_plateau(recipe, best), *callbacks],
-            verbose=0,
-        )
+        with keeping_memory():
+            model.fit(
+                batches,
+                validation_data=(
+                    known if len(known) > 1 else known[0],
+                    keras.utils.to_categorical(validation_truth, len(classes)),
+                    counted,
+                ),
+                validation_batch_size=512,
+                epochs=recipe.epochs,
+                shuffle=False,  # the stream has an order of its own, which a resumed training finds again
+                callbacks=[Paced(batches), best, backup(work / BACKUP), *_plateau(recipe, best), *callbacks],
+                verbose=0,
+            )
         with command.whole(work / FINISHED) as path:
             path.write_text(json.dumps({"epochs": len(best.history)}))
     model.load_weights(work / BEST)
@@ -179,15 +182,25 @@ class Batches(keras.utils.PyDataset):
         return self._answer
 
 
-def keep_freed_memory() -> None:
-    """Let freed blocks of any size be used again instead of giving them back to the system; without glibc nothing happens.
+@contextmanager
+def keeping_memory() -> Iterator[None]:
+    """Meanwhile freed blocks of any size are used again instead of given back to the system; without glibc nothing happens.
 
     In every step of a head TensorFlow frees and asks for dozens of megabytes. As pages that are new each time they cost more than
     the arithmetic: three epochs of the default head took 17 s of processor time so, and 10 s with the pages kept.
     """
-    if mallopt := getattr(ctypes.CDLL(None), "mallopt", None):
-        mallopt(M_MMAP_MAX, 0)
-        mallopt(M_TRIM_THRESHOLD, 1 << 30)
+    system = ctypes.CDLL(None)
+    if not hasattr(system, "mallopt"):
+        yield
+        return
+    system.mallopt(M_MMAP_MAX, 0)
+    system.mallopt(M_TRIM_THRESHOLD, KEPT_BYTES)
+    try:
+        yield
+    finally:
+        system.mallopt(M_MMAP_MAX, USUAL_MMAP_MAX)
+        system.mallopt(M_TRIM_THRESHOLD, USUAL_TRIM_THRESHOLD)
+        system.malloc_trim(0)
 
 
 def usual_range(features: NDArray[np.floating]) -> tuple[Floats, Floats]:

@@ -117,21 +117,21 @@ def fit_head(
             loss=Distillation(course),
             jit_compile=False,
         )
-        heads.keep_freed_memory()
-        model.fit(
-            heads.scaled(flat, middle, spread),
-            targets(train, classes, course).reshape(len(flat), -1),
-            sample_weight=np.repeat(heads.balanced_weights(train.truth, classes), views),
-            validation_data=(
-                heads.scaled(validation.features[:, 0], middle, spread),
-                targets(validation, classes, course)[:, 0],
-                heads.balanced_weights(validation.truth, classes),
-            ),
-            epochs=course.epochs,
-            batch_size=course.batch,
-            callbacks=[best, backup(work / BACKUP)],
-            verbose=0,
-        )
+        with heads.keeping_memory():
+            model.fit(
+                heads.scaled(flat, middle, spread),
+                targets(train, classes, course).reshape(len(flat), -1),
+                sample_weight=np.repeat(heads.balanced_weights(train.truth, classes), views),
+                validation_data=(
+                    heads.scaled(validation.features[:, 0], middle, spread),
+                    targets(validation, classes, course)[:, 0],
+                    heads.balanced_weights(validation.truth, classes),
+                ),
+                epochs=course.epochs,
+                batch_size=course.batch,
+                callbacks=[best, backup(work / BACKUP)],
+                verbose=0,
+            )
         with command.whole(work / FINISHED) as path:
             path.write_text("{}")
     model.load_weights(work / BEST)
