@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analyzer import face_crops, geometry, head_pose, model_card, runtime, settings
+from analyzer.errors import BadModel
 from analyzer.face_crops import CROP_PX, FaceBox
 from analyzer.head_pose import Shape
 from analyzer.model_card import ModelCard
@@ -160,6 +161,8 @@ def load(folder: Path) -> FaceNetwork:
         BadModel: it is damaged or does not fit.
     """
     card = model_card.read(folder)
+    if card.output_kind != model_card.FACES:
+        raise BadModel(f"{folder.name} answers {card.output_kind}, not faces.", model_card.HINT)
     detector, landmarks = (
         runtime.load(
             model_card.verified_bytes(card, folder, f"{name}.xml"),

@@ -145,6 +145,15 @@ def test_a_damaged_file_is_refused(tmp_path: Path, name: str) -> None:
         face_network.load(folder)
 
 
+def test_an_artefact_that_answers_something_else_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "face_geometry"
+    shutil.copytree(FOLDER, folder)
+    card = json.loads((folder / "card.json").read_text())
+    (folder / "card.json").write_text(json.dumps(card | {"output_kind": "one_class"}))
+    with pytest.raises(BadModel, match="answers one_class, not faces"):
+        face_network.load(folder)
+
+
 def test_the_artefact_is_small_and_says_what_it_learned_from() -> None:
     card = json.loads((FOLDER / "card.json").read_text())
     assert sum(path.stat().st_size for path in FOLDER.iterdir()) <= 3 * 2**20

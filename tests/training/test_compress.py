@@ -218,6 +218,8 @@ def test_what_cannot_be_used_ends_in_a_sentence(folder: Path, tmp_path: Path, mo
     told = sentence(monkeypatch, folder, data, "--out", out, "--split", tmp_path / "split.json")
     assert "has the classes acne, wrinkles; the artefact has acne, eczema, healthy, rosacea" in told
     assert "no artefact data" in sentence(monkeypatch, data, data, "--out", out)
+    artefacts.make_graded(tmp_path / "graded")
+    assert "only one_class can be compressed" in sentence(monkeypatch, tmp_path / "graded", data, "--out", out)
     lonely = tmp_path / "lonely"
     lonely.mkdir()
     for name, file in model_card.read(folder).files.items():

@@ -117,16 +117,21 @@ def test_report_names_every_oddity_with_its_place(found: Synthetic, tmp_path: Pa
 
 
 def test_the_same_seed_gives_the_same_files_and_another_one_others(tree: Path, tmp_path: Path) -> None:
-    again, other = tmp_path / "again", tmp_path / "other"
-    make_synthetic.write(again, seed=6, scale=1, side_px=SIDE_PX)
-    make_synthetic.write(other, seed=7, scale=1, side_px=SIDE_PX, tidy=True)
-    assert digest(again) == digest(tree)
-    assert not {sum_ for name, sum_ in digest(other).items() if name.endswith(".png")} & set(digest(tree).values())
-    assert {one.code for one in shine_skin.read(other).oddities} == {
-        "filled_targets",
-        "filled_severities",
-        "missing_keys",
-    }
+    for seed in (6, 7):
+        plan = list(make_synthetic.planned(seed, 1))
+        for one in (*plan[1:20:6], plan[-1]):  # none of them is made odd
+            make_synthetic.put(tmp_path / str(seed), one, seed, SIDE_PX)
+    again, other, whole = digest(tmp_path / "6"), digest(tmp_path / "7"), digest(tree / make_synthetic.HOME)
+    assert len(again) == len(other) == 20
+    assert again.items() <= whole.items()
+    assert not set(other.values()) & set(again.values())
+
+
+def test_a_tidy_tree_has_only_what_its_generations_lack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(make_synthetic, "drawn", lambda *_: np.zeros((8, 8, 3), np.uint8))
+    make_synthetic.write(tmp_path / "tidy", seed=6, scale=1, tidy=True)
+    oddities = shine_skin.read(tmp_path / "tidy").oddities
+    assert {one.code for one in oddities} == {"filled_targets", "filled_severities", "missing_keys"}
 
 
 def test_a_mirrored_copy_is_the_mirrored_picture(tree: Path) -> None:

@@ -52,6 +52,10 @@ class Judge:
 def compress(options: argparse.Namespace) -> None:
     """All of it, in order; forms, features and trainings that were finished before an interruption are kept."""
     card = model_card.read(options.artefact)
+    if card.output_kind != model_card.ONE_CLASS:
+        raise BadInput(
+            f"{options.artefact}: is of the kind {card.output_kind}; only {model_card.ONE_CLASS} can be compressed."
+        )
     pictures = gathered(options, card)
     judge = Judge(pictures)
     run = Runnable("f32", options.artefact, options.artefact / artefact.NETWORK)
