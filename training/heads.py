@@ -25,6 +25,7 @@ from training.resuming import BACKUP, BEST, FINISHED, Best, Paced, Row, backup, 
 MEMBERS: Mapping[str, slice] = {"EfficientNetB0": slice(0, 1280), "ResNet50": slice(1280, 3328)}
 PLATEAU_PATIENCE, PLATEAU_FACTOR, PLATEAU_LEAST = 5, 0.5, 1e-4  # as keras.callbacks.ReduceLROnPlateau counts
 LEAST_DEVIATION = 1e-3  # of a feature; those that hardly change are not blown up
+LEAST_SHARE = 0.5  # of its standard deviation
 MOST_DEVIATIONS = 5.0  # of a training feature from its median
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of mallopt(3), and what they usually are
 USUAL_TRIM_THRESHOLD, USUAL_MMAP_MAX = 128 * 1024, 65536
@@ -204,10 +205,15 @@ def keeping_memory() -> Iterator[None]:
 
 
 def usual_range(features: NDArray[np.floating]) -> tuple[Floats, Floats]:
-    """Median and robust deviation (1.4826 times the median absolute deviation) of each feature of (N, D)."""
+    """Median and robust deviation of each feature of (N, D): 1.4826 times the median absolute deviation.
+
+    Features that are nothing on most pictures have no median deviation; half their standard deviation is the least, so that what
+    is fitted on clipped features does not run wild on those that are served as they are.
+    """
     known = features.astype(np.float32)
     middle = np.median(known, axis=0)
-    return middle, 1.4826 * np.median(np.abs(known - middle), axis=0) + np.float32(LEAST_DEVIATION)
+    robust = 1.4826 * np.median(np.abs(known - middle), axis=0)
+    return middle, np.maximum(robust, LEAST_SHARE * known.std(axis=0)) + np.float32(LEAST_DEVIATION)
 
 
 def clipped(features: NDArray[np.floating], middle: Floats, spread: Floats) -> Floats:

@@ -197,3 +197,13 @@ def test_wild_values_are_brought_back_to_the_usual_range() -> None:
     middle, spread = heads.usual_range(features)
     assert np.abs(heads.scaled(features, middle, spread)).max() <= heads.MOST_DEVIATIONS + 1e-3
     assert np.isfinite(heads.clipped(np.full((1, WIDTH), np.inf), middle, spread)).all()
+
+
+def test_features_that_are_nothing_on_most_pictures_are_not_blown_up() -> None:
+    sparse = np.zeros((200, 1), np.float32)
+    sparse[::10] = 4.0
+    middle, spread = heads.usual_range(sparse)
+    assert middle == 0
+    assert spread == pytest.approx(sparse.std() / 2, rel=0.01)
+    steady = np.random.default_rng(1).normal(3, 2, (4000, 1)).astype(np.float32)
+    assert heads.usual_range(steady)[1] == pytest.approx(2, rel=0.1)
