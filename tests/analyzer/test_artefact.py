@@ -221,6 +221,7 @@ def test_golden_severities_are_part_of_the_self_test(tmp_path: Path) -> None:
     [
         ({"outputs": 27}, "27 outputs, which are not those of 7 graded classes"),
         ({"output_kind": "one_class"}, "answers 28 classes and 7 are named"),
+        ({"classes": ("one", "two", "three"), "outputs": 12}, "None of the graded classes is a condition"),
         ({"output_kind": "faces"}, "is no ensemble: its output kind is faces"),
     ],
 )
