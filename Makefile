@@ -50,16 +50,17 @@ coverage: $(VENV)/dev.stamp ## Run the tests and show the branches that no test 
 bench: $(VENV)/dev.stamp ## Run one benchmark (BENCH=latency) or, without BENCH, all of them
 	@for name in $(or $(BENCH),$(BENCHMARKS)); do echo "== $$name"; $(BIN)/python -m benchmarks.$$name $(ARGS); done
 
-train-env: $(TRAINING)/$(PROCESSOR).stamp ## Make .venv-training with everything for training (GPU=1 adds CUDA's libraries)
+train-env: $(TRAINING)/$(PROCESSOR).stamp $(if $(RAY),$(TRAINING)/ray.stamp) ## Make .venv-training with everything for training (GPU=1 adds CUDA's libraries, RAY=1 Ray)
 
 model: $(TRAINING)/$(PROCESSOR).stamp ## Train the ensemble and write models/hare_run_v6_facial (ARGS="--weights none")
 	$(TRAINING)/bin/python -m training.train_hare_run training/configs/facial.yaml --out runs/facial --model-dir models/hare_run_v6_facial $(ARGS)
 
 lock: | suitable-python ## Write the locks anew from the requirements (LOCKS=training/requirements: one of them)
-	for name in $(or $(LOCKS),requirements requirements-dev training/requirements); do \
+	for name in $(or $(LOCKS),requirements requirements-dev training/requirements training/requirements-ray); do \
 		$(PYTHON) -m venv --clear $(VENV)-lock; \
 		grep -v '^-[cr]' $$name.txt > $(VENV)-lock/wanted.txt; \
-		if [[ $$name != requirements ]]; then cat requirements.lock >> $(VENV)-lock/wanted.txt; fi; \
+		base=$$(sed -n 's/^-r \(.*\)\.txt$$/\1.lock/p' $$name.txt); \
+		if [[ -n $$base ]]; then cat $$(dirname $$name)/$$base >> $(VENV)-lock/wanted.txt; fi; \
 		$(VENV)-lock/bin/python -m pip --disable-pip-version-check --quiet install -r $(VENV)-lock/wanted.txt; \
 		{ echo "# Exact versions, installed by make and bound to $$name.txt; CPython 3.11 to 3.13. Written by make lock: do not edit."; \
 		$(VENV)-lock/bin/python -m pip freeze --local; } > $(VENV)-lock/written.lock; \
@@ -91,4 +92,8 @@ $(TRAINING)/$(PROCESSOR).stamp: requirements.lock training/requirements.lock | s
 	$(PYTHON) -m venv --clear $(TRAINING)
 	$(TRAINING)/bin/python -m pip --disable-pip-version-check --quiet install -r training/requirements.lock \
 		$(if $(GPU),'tensorflow[and-cuda]')
+	touch $@
+
+$(TRAINING)/ray.stamp: training/requirements-ray.lock $(TRAINING)/$(PROCESSOR).stamp
+	$(TRAINING)/bin/python -m pip --disable-pip-version-check --quiet install -r training/requirements-ray.lock
 	touch $@

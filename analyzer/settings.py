@@ -11,7 +11,9 @@ from pathlib import Path, PurePosixPath
 from analyzer.errors import BadSetting
 
 MIB = 1024 * 1024
-CORES = os.cpu_count() or 1
+CORES = (
+    int(os.environ["CORES"]) if re.fullmatch("0*[1-9][0-9]{0,2}", os.environ.get("CORES", "")) else os.cpu_count() or 1
+)
 LOG_LEVELS = ("debug", "info", "warning", "error")
 LOCAL_PORTS = (3000, 3001, 3002)  # development servers of the selfie app
 DEFAULT_ORIGINS = (
@@ -95,6 +97,7 @@ class Settings:
         read_timeout_s: seconds without a byte after which an upload is given up.
         graceful_timeout_s: seconds that requests in flight get to finish when the server stops.
         opencv_threads: threads of one OpenCV call.
+        cores: threads of one analysis and of one network, `CORES`; read when the process starts.
         operator_token: bearer token for `/metrics` and paths in the model status; None = no token is accepted.
         operator_local: direct callers from this machine count as operators.
         store: where the artefact of the ensemble comes from.
@@ -114,6 +117,7 @@ class Settings:
     read_timeout_s: float = 15.0
     graceful_timeout_s: int = 30
     opencv_threads: int = CORES
+    cores: int = CORES
     operator_token: str | None = None
     operator_local: bool = True
     store: StoreSettings = StoreSettings()
@@ -142,6 +146,7 @@ def read(environment: Mapping[str, str] | None = None) -> Settings:
         read_timeout_s=_number(env, "READ_TIMEOUT_S", default.read_timeout_s, 1.0, 300.0),
         graceful_timeout_s=_integer(env, "GRACEFUL_TIMEOUT_S", default.graceful_timeout_s, 1, 600),
         opencv_threads=_integer(env, "OPENCV_THREADS", default.opencv_threads, 1, 64),
+        cores=_integer(env, "CORES", default.cores, 1, 999),
         operator_token=_token(env, "OPERATOR_TOKEN"),
         operator_local=_word(env, "OPERATOR_LOCAL", "yes", ("yes", "no")) == "yes",
         store=_store(env),

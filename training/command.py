@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import errno
+import fcntl
 import os
 import signal
 import sys
@@ -144,6 +145,23 @@ def positive(text: str) -> float:
     if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError(f"{text} must be above 0")
     return value
+
+
+@contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """One run in a folder at a time, by a lock on a file in it.
+
+    Raises:
+        BadInput: another process is at work there.
+    """
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BadInput(
+                f"{path.parent}: another run is at work there; wait for it, or name another folder."
+            ) from None
+        yield
 
 
 @contextmanager

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,8 @@ from analyzer import artefact, keras_files, runtime
 from analyzer.runtime import Network
 from analyzer.settings import CORES
 from training import command
+from training.cluster import HERE, Pool
+from training.command import BadInput
 from training.data.augmentation import Augmentation, augmented
 
 if TYPE_CHECKING:
@@ -34,16 +37,39 @@ STORE = "features.sqlite"
 SAVED_EVERY = 32  # pictures
 LARGEST = float(np.finfo(np.float16).max)
 Halves = NDArray[np.float16]
+Crop = NDArray[np.uint8]
+Asked = tuple[Crop, bytes, int]  # a crop, its sha256, the number of the view; 0 = the crop itself
+
+
+@dataclass(frozen=True)
+class Graph:
+    """The frozen part of a network as OpenVINO's two files. Attributes: `digest`, of its weights; `precision` that is asked for."""
+
+    digest: str
+    precision: str
+    xml: bytes = field(compare=False, repr=False)
+    weights: bytes = field(compare=False, repr=False)
 
 
 @dataclass(frozen=True, eq=False)
 class Backbones:
-    """The frozen part of a network, compiled. Attributes: `digest`, of its weights; `width`, number of its features."""
+    """The frozen part of a network, compiled.
+
+    Attributes:
+        digest: of its weights.
+        precision: of the arithmetic that is used.
+        width: number of its features.
+        graph: from which another process compiles it.
+    """
 
     network: Network
     digest: str
     precision: str
     width: int = WIDTH
+    graph: Graph | None = None
+
+    def __reduce__(self) -> tuple[Callable[..., Backbones], tuple[object, ...]]:
+        return elsewhere, (self.graph, self.width, self.precision)
 
     def __call__(self, picture: NDArray[np.uint8]) -> Halves:
         """(width,) float16 of one (S, S, 3) uint8 picture."""
@@ -67,9 +93,27 @@ def opened(network: keras.Model | Path, work: Path, precision: str = "f32") -> B
         network.save(path)
         form = keras_files.read(path.read_bytes(), path.suffix)
         path.unlink()
-    digest = hashlib.sha256(form.weights).hexdigest()
-    compiled = runtime.load(form.xml, form.weights, threads=CORES, precision=precision)
-    return Backbones(compiled, digest, compiled.precision, len(form.head[0][0]) - form.demographics)
+    graph = Graph(hashlib.sha256(form.weights).hexdigest(), precision, form.xml, form.weights)
+    network = compiled(graph)
+    return Backbones(network, graph.digest, network.precision, len(form.head[0][0]) - form.demographics, graph)
+
+
+@lru_cache(maxsize=1)
+def compiled(graph: Graph) -> Network:
+    """Compiled once in a process, however many tasks it gets."""
+    return runtime.load(graph.xml, graph.weights, threads=CORES, precision=graph.precision)
+
+
+def elsewhere(graph: Graph, width: int, precision: str) -> Backbones:
+    """The same backbones in another process.
+
+    Raises:
+        BadInput: its machine computes in another precision.
+    """
+    network = compiled(graph)
+    if network.precision != precision:
+        raise BadInput(f"--precision {graph.precision}: not all machines of the cluster have it; give --precision f32.")
+    return Backbones(network, graph.digest, precision, width, graph)
 
 
 def features_of(
@@ -80,6 +124,7 @@ def features_of(
     augmentation: Augmentation,
     cache: Path,
     precision: str = "f32",
+    pool: Pool = HERE,
 ) -> Halves:
     """(N, 1 + views, width) float16: of each picture itself, then of its augmented views; the width of a pair is 3328.
 
@@ -88,13 +133,19 @@ def features_of(
         prepared: what `rows` count in; its `crops` are (M, S, S, 3) uint8.
         views: augmented ones of each picture; view k of a picture is the same in every run.
         cache: folder of the kept features; may be shared by several trainings.
+        pool: where those that are not kept are computed.
     """
     backbones = network if isinstance(network, Backbones) else opened(network, cache, precision)
-    return of_crops(backbones, [prepared.crops[row] for row in rows], views, augmentation, cache)
+    return of_crops(backbones, [prepared.crops[row] for row in rows], views, augmentation, cache, pool)
 
 
 def of_crops(
-    backbones: Backbones, crops: Sequence[NDArray[np.uint8]], views: int, augmentation: Augmentation, cache: Path
+    backbones: Backbones,
+    crops: Sequence[Crop],
+    views: int,
+    augmentation: Augmentation,
+    cache: Path,
+    pool: Pool = HERE,
 ) -> Halves:
     """As `features_of`, of crops alone."""
     answer = np.empty((len(crops), 1 + views, backbones.width), np.float16)
@@ -110,14 +161,31 @@ def of_crops(
                     answer[place, view] = np.frombuffer(found[0], np.float16)
                 else:
                     missing.append((place, view, picture, key))
-        for count, (place, view, picture, key) in enumerate(command.progress(missing, len(missing), "features"), 1):
-            crop = augmented(crops[place], augmentation, picture, view) if view else crops[place]
-            answer[place, view] = backbones(crop)
-            store.execute("INSERT OR REPLACE INTO features VALUES (?, ?)", (key, answer[place, view].tobytes()))
+        asked = [(crops[place], picture, view) for place, view, picture, _ in missing]
+        found = _computed(backbones, augmentation, asked, pool)
+        for count, (index, features) in enumerate(command.progress(found, len(missing), "features"), 1):
+            place, view, _, key = missing[index]
+            answer[place, view] = features
+            store.execute("INSERT OR REPLACE INTO features VALUES (?, ?)", (key, features.tobytes()))
             if count % SAVED_EVERY == 0:
                 store.commit()
         store.commit()
     return answer
+
+
+def _computed(
+    backbones: Backbones, augmentation: Augmentation, asked: Sequence[Asked], pool: Pool
+) -> Iterator[tuple[int, Halves]]:
+    """(place in `asked`, features) of each, as they are ready; a worker gets several at a time."""
+    size = 1 if pool.places == 1 else SAVED_EVERY
+    chunks = [asked[start : start + size] for start in range(0, len(asked), size)]
+    for chunk, found in pool.map(_of_chunk, (backbones, augmentation), chunks):
+        yield from enumerate(found, chunk * size)
+
+
+def _of_chunk(shared: tuple[Backbones, Augmentation], asked: Sequence[Asked]) -> list[Halves]:
+    backbones, augmentation = shared
+    return [backbones(augmented(crop, augmentation, picture, view) if view else crop) for crop, picture, view in asked]
 
 
 def _store(path: Path) -> sqlite3.Connection:

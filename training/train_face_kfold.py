@@ -1,6 +1,6 @@
 """Train a network on face pictures and what people say of themselves, measured by folds against pictures alone; write an artefact.
 
-Run:     python -m training.train_face_kfold DATA --out DIR [--weights imagenet|none|PATH] [--folds 5] [--balanced] …
+Run:     python -m training.train_face_kfold DATA --out DIR [--weights imagenet|none|PATH] [--folds 5] [--balanced] [--ray] …
 Cost:    with ImageNet or earlier weights about an hour on 2 cores for 3,000 pictures: half of it for faces and features, which
          are kept, half for 25 heads (5 folds × 5 networks). Interrupted at any time, it goes on where it was when the same
          command is given again; a fold that is finished is not trained again.
@@ -20,7 +20,7 @@ import argparse
 import os
 from pathlib import Path
 
-from training import audit, command
+from training import audit, cluster, command
 
 FOLDS, VIEWS, EPOCHS, BATCH, RATE = 5, 2, 60, 64, 1e-3
 
@@ -51,6 +51,7 @@ def parsed() -> argparse.Namespace:
     add("--precision", choices=("f32", "bf16"), default="f32", help="of the frozen backbones (default %(default)s)")
     add("--cache", type=Path, help="what is kept of pictures; several runs may share it (default: DIR/cache)")
     add("--model-dir", type=Path, help="folder of the artefact (default: DIR/artefact)")
+    cluster.add_options(parser)
     options = parser.parse_args()
     if not options.data.exists():
         parser.error(

@@ -8,7 +8,9 @@ from __future__ import annotations
 import hashlib
 import math
 import shutil
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training import command
+from training.cluster import HERE, Pool
 from training.data import partition, sampling
 from training.data.pictures import Picture
 from training.data.sampling import Rows, Said
@@ -71,36 +74,104 @@ class Plan:
     balanced: bool
 
 
+@dataclass(frozen=True)
+class Part:
+    """One head of the comparison: what it learns from and is asked about. Attributes: `plan` with the fold's own seed."""
+
+    fold: int
+    arm: Arm
+    plan: Plan
+
+    @property
+    def name(self) -> str:
+        """Of its files."""
+        return f"{self.fold}_{self.arm.key}"
+
+    def key(self, table: Table, folds: Sequence[int]) -> str:
+        """Of everything that its answers depend on."""
+        text = repr((table.digest, list(folds), asdict(self.plan), asdict(self.arm)))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def __str__(self) -> str:
+        return f"fold {self.fold + 1}, {self.arm.name}"
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """What all heads of a comparison share.
+
+    Attributes:
+        place: (N,) fold of each picture.
+        work: folder in which heads are trained, and go on after an interruption; None = one that is of no use afterwards.
+    """
+
+    table: Table
+    place: Rows
+    work: Path | None
+
+    @contextmanager
+    def folder(self, part: Part) -> Iterator[Path]:
+        """Where a head is trained."""
+        if self.work is not None:
+            yield self.work / part.name
+            return
+        with tempfile.TemporaryDirectory() as passing:
+            yield Path(passing)
+
+
 def answers(
-    table: Table, folds: Sequence[int], plan: Plan, work: Path, wanted: Sequence[Arm] = arms.ARMS
+    table: Table,
+    folds: Sequence[int],
+    plan: Plan,
+    work: Path,
+    wanted: Sequence[Arm] = arms.ARMS,
+    pool: Pool = HERE,
 ) -> dict[tuple[str, str], Floats]:
     """(key of the arm, way in which it was told when asked) → (N, C) logits of every picture, out of fold.
 
     Args:
         folds: of each picture; -1: it is trained on for every fold and never asked about, its logits are nan.
         work: folder that keeps what was answered; heads are trained in it.
+        pool: where heads are trained.
     """
-    place, found = np.asarray(folds), {}
-    for fold in range(int(place.max()) + 1):
-        held = np.flatnonzero(place == fold)
-        for arm in wanted:
-            own = replace(plan, recipe=replace(plan.recipe, seed=plan.recipe.seed + fold))
-            key = hashlib.sha256(repr((table.digest, list(folds), asdict(own), asdict(arm))).encode()).hexdigest()
-            path = work / FOLDS / f"{fold}_{arm.key}.npz"
-            kept = _kept(path, key)
-            if kept is None:
-                kept = _trained(table, np.flatnonzero(place != fold), held, arm, own, work / f"{fold}_{arm.key}")
-                with command.whole(path) as unfinished:
-                    np.savez(unfinished, key=key, **kept)
-                print(f"fold {fold + 1}, {arm.name}: trained", flush=True)
-            else:
-                print(f"fold {fold + 1}, {arm.name}: kept from an earlier run", flush=True)
-            shutil.rmtree(work / f"{fold}_{arm.key}", ignore_errors=True)
-            for way, logits in kept.items():
-                found.setdefault((arm.key, way), np.full((len(place), logits.shape[1]), np.nan, np.float32))[held] = (
-                    logits
-                )
+    sample, found = Sample(table, np.asarray(folds), work if pool is HERE else None), {}
+    seed = plan.recipe.seed
+    every = [
+        Part(fold, arm, replace(plan, recipe=replace(plan.recipe, seed=seed + fold)))
+        for fold in range(int(sample.place.max()) + 1)
+        for arm in wanted
+    ]
+    for part, kept in _answered(sample, every, folds, work, pool):
+        held = sample.place == part.fold
+        for way, logits in kept.items():
+            shape = (len(held), logits.shape[1])
+            found.setdefault((part.arm.key, way), np.full(shape, np.nan, np.float32))[held] = logits
     return found
+
+
+def _answered(
+    sample: Sample, every: Sequence[Part], folds: Sequence[int], work: Path, pool: Pool
+) -> Iterator[tuple[Part, Mapping[str, Floats]]]:
+    """Each head with its answers: first those that are kept, then the others as they are trained, which are kept at once."""
+    missing = []
+    for part in every:
+        kept = _kept(_file(work, part), part.key(sample.table, folds))
+        if kept is None:
+            missing.append(part)
+        else:
+            print(f"{part}: kept from an earlier run", flush=True)
+            yield part, kept
+    for index, answered in pool.map(_trained, sample, missing):
+        part = missing[index]
+        with command.whole(_file(work, part)) as unfinished:
+            np.savez(unfinished, key=part.key(sample.table, folds), **answered)
+        shutil.rmtree(work / part.name, ignore_errors=True)
+        print(f"{part}: trained", flush=True)
+        yield part, answered
+
+
+def _file(work: Path, part: Part) -> Path:
+    return work / FOLDS / f"{part.name}.npz"
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,12 +223,17 @@ def told_and_answered(chain: Chain, table: Table, arm: Arm, seed: int) -> dict[s
     return {way: heads.logits_of(chain, table.features[:, 0], said) for way, said in told.items()}
 
 
-def _trained(table: Table, rest: Rows, held: Rows, arm: Arm, plan: Plan, work: Path) -> Mapping[str, Floats]:
+def _trained(sample: Sample, part: Part) -> Mapping[str, Floats]:
+    """What a head answers to the pictures of its fold, trained on all others."""
+    table, seed = sample.table, part.plan.recipe.seed
+    rest, held = np.flatnonzero(sample.place != part.fold), np.flatnonzero(sample.place == part.fold)
     shares = {"learned": 1 - STOPPING_SHARE, "stopping": STOPPING_SHARE}
     own = [table.pictures[row] for row in rest]
-    dealt = np.array(partition.parts(own, seed=plan.recipe.seed, shares=shares, seen=table.seen), object)
-    head = fitted(table, rest[dealt == "learned"], rest[dealt == "stopping"], arm, plan, work)
-    return told_and_answered(head.chain, table.of(held), arm, plan.recipe.seed)
+    dealt = np.array(partition.parts(own, seed=seed, shares=shares, seen=table.seen), object)
+    learned, stopping = rest[dealt == "learned"], rest[dealt == "stopping"]
+    with sample.folder(part) as work:
+        head = fitted(table, learned, stopping, part.arm, part.plan, work)
+    return told_and_answered(head.chain, table.of(held), part.arm, seed)
 
 
 def _kept(path: Path, key: str) -> dict[str, Floats] | None:

@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from analyzer import artefact
-from training import command, features, hare_run, weights
+from training import cluster, command, features, hare_run, weights
+from training.cluster import HERE, Pool
 from training.command import BadInput
 from training.data import demographics, partition
 from training.data.augmentation import STANDARD
@@ -36,11 +37,12 @@ def train(options: argparse.Namespace) -> None:
     found_wrong = hare_run.audited(pictures, options)
     base = backbones(options, pictures)
     opened = features.opened(base, options.cache, options.precision)
-    table = table_of(pictures, LEARNED_FROM, opened, options)
     plan = Plan(
         Recipe(rate=options.rate, batch=options.batch, epochs=options.epochs, seed=options.seed), options.balanced
     )
-    oof = out_of_fold(table, plan, options)
+    with cluster.opened(options) as pool:
+        table = table_of(pictures, LEARNED_FROM, opened, options, pool=pool)
+        oof = out_of_fold(table, plan, options, pool)
     gain = demographic_gain.measured(oof, options.seed)
     with command.whole(options.out / DEMOGRAPHICS) as path:
         path.write_text(json.dumps(demographic_report.as_json(gain), indent=1) + "\n")
@@ -52,16 +54,20 @@ def train(options: argparse.Namespace) -> None:
 
 
 def table_of(
-    pictures: Pictures, parts: Sequence[str], opened: Backbones, options: argparse.Namespace, views: int | None = None
+    pictures: Pictures,
+    parts: Sequence[str],
+    opened: Backbones,
+    options: argparse.Namespace,
+    views: int | None = None,
+    pool: Pool = HERE,
 ) -> Table:
     """What networks are fed of the labelled pictures of some parts, part by part; features are computed once and kept."""
     rows = np.concatenate([pictures.rows[part] for part in parts])
     own = [pictures.prepared.pictures[row] for row in rows]
     said = [demographics.vector(one, with_estimated=not options.said_only) for one in own]
     shelf = options.cache / "features"
-    fed = features.features_of(
-        opened, pictures.prepared, rows, options.views if views is None else views, STANDARD, shelf
-    )
+    count = options.views if views is None else views
+    fed = features.features_of(opened, pictures.prepared, rows, count, STANDARD, shelf, pool=pool)
     truth = np.concatenate([pictures.truth[part] for part in parts])
     return Table(pictures.classes, own, fed, np.stack(said), truth, seen_of(pictures, options))
 
@@ -76,12 +82,12 @@ def seen_of(pictures: Pictures, options: argparse.Namespace) -> frozenset[str]:
     return frozenset(one.group for one, facts in both if facts.sha256 in before)
 
 
-def out_of_fold(table: Table, plan: Plan, options: argparse.Namespace) -> OutOfFold:
+def out_of_fold(table: Table, plan: Plan, options: argparse.Namespace, pool: Pool = HERE) -> OutOfFold:
     """Answers to every picture that is in a fold, by networks that were not trained on it; written to oof.csv."""
     folds = dealt(table, options)
     asked = np.flatnonzero(folds >= 0)
     print(f"{options.folds} folds of {len(asked)} pictures, trained on {len(folds)}", flush=True)
-    logits = cross_validation.answers(table, folds.tolist(), plan, options.out / "work")
+    logits = cross_validation.answers(table, folds.tolist(), plan, options.out / "work", pool=pool)
     own = table.of(asked)
     answered = {key: held[asked] for key, held in logits.items()}
     oof = OutOfFold(own.classes, own.pictures, own.said, own.truth, folds[asked], answered)

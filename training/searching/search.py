@@ -8,13 +8,10 @@ the killed trial is marked as failed and its setting is asked for once more.
 from __future__ import annotations
 
 import argparse
-import fcntl
 import shlex
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Sequence
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
@@ -39,7 +36,7 @@ def search(options: argparse.Namespace) -> None:
     weights.check(options.weights)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     options.out.mkdir(parents=True, exist_ok=True)
-    with alone(options.out / LOCK), warnings.catch_warnings():
+    with command.alone(options.out / LOCK), warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         material = material_of(options)
         aim = trials.objective(material)
@@ -49,23 +46,6 @@ def search(options: argparse.Namespace) -> None:
         run(study, options, material, aim)
         write(study, options.out, aim.name)
     save_best(study, options, aim)
-
-
-@contextmanager
-def alone(path: Path) -> Iterator[None]:
-    """One search in a folder at a time.
-
-    Raises:
-        BadInput: another process searches there.
-    """
-    with path.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise BadInput(
-                f"{path.parent}: another search is running there; wait for it, or name another --out."
-            ) from None
-        yield
 
 
 def material_of(options: argparse.Namespace) -> Material:
