@@ -31,6 +31,8 @@ FEW = {  # package → the only places that may import it
     "tensorflow": ("training/", "benchmarks/ensemble_runtime.py"),
     "keras": ("training/", "analyzer/keras_reader.py", "benchmarks/ensemble_runtime.py", "benchmarks/training.py"),
     "h5py": ("analyzer/keras_checks.py",),
+    "ray": ("training/cluster.py", "training/scoring/scoring_on_ray.py"),
+    "pyarrow": ("training/scoring/",),
     "prefect": ("training/dermaops/flow.py",),
 }
 TRAINING_MAY_USE = {
@@ -57,6 +59,9 @@ TRAINING_MAY_USE = {
     "runtime",
     "conditions",
     "pipeline",
+    "ensemble",
+    "combination",
+    "model_sources",
     "values",
     "errors",
 }

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from training import (
     audit,
     cards,
+    cluster,
     command,
     ensembles,
     export,
@@ -30,6 +31,7 @@ from training import (
     tracking,
     weights,
 )
+from training.cluster import HERE, Pool
 from training.ensembles import Candidate, Known
 from training.features import Backbones
 from training.gathering import Pictures, backbones, gathered
@@ -55,7 +57,8 @@ def train(options: argparse.Namespace) -> None:
     found_wrong = audited(pictures, options)
     base = backbones(options, pictures)
     opened = features.opened(base, options.cache, options.precision)
-    fed = features_of(opened, pictures, setting, options)
+    with cluster.opened(options) as pool:
+        fed = features_of(opened, pictures, setting, options, pool)
     validation = known(pictures, "validation", fed)
     found = candidates(pictures, fed, setting, options, tracker)
     chosen = ensembles.best(found, validation)
@@ -102,7 +105,7 @@ def audited(pictures: Pictures, options: argparse.Namespace) -> list[str]:
 
 
 def features_of(
-    opened: Backbones, pictures: Pictures, setting: Setting, options: argparse.Namespace
+    opened: Backbones, pictures: Pictures, setting: Setting, options: argparse.Namespace, pool: Pool = HERE
 ) -> dict[str, NDArray[np.float16]]:
     """Part → (N, V, 3328): of the training part with views, of the others without."""
     return {
@@ -113,6 +116,7 @@ def features_of(
             setting.views if part == "train" else 0,
             setting.augmentation,
             options.cache / "features",
+            pool=pool,
         )
         for part, rows in pictures.rows.items()
     }
@@ -164,7 +168,8 @@ def fine_tuned(
         callbacks=watched(FINE_TUNED, setting.fine_tune, options.out, tracker),
     )
     opened = features.opened(network, options.cache, options.precision)
-    fed = features_of(opened, pictures, setting, options)
+    with cluster.opened(options) as pool:
+        fed = features_of(opened, pictures, setting, options, pool)
     validation = known(pictures, "validation", fed)
     chain = tuple(networks.head_of(network))
     attempt = Candidate(

@@ -1,6 +1,6 @@
 """Train the Hare Run ensemble on pictures of skin classes and write an artefact that the service serves.
 
-Run:     python -m training.train_hare_run DATA --out DIR [--weights imagenet|none|PATH] [--epochs N] [--limit N] …
+Run:     python -m training.train_hare_run DATA --out DIR [--weights imagenet|none|PATH] [--epochs N] [--limit N] [--ray] …
 Cost:    with ImageNet or earlier weights about half an hour on 2 cores for 4,000 pictures, nearly all of it for faces and
          features, which are kept: the next run takes minutes. With --weights none about an hour and a half more.
          Interrupted at any time, it goes on where it was when the same command is given again.
@@ -20,7 +20,7 @@ import argparse
 import os
 from pathlib import Path
 
-from training import audit, command
+from training import audit, cluster, command
 
 MOST_VIEWS = 16
 
@@ -66,6 +66,7 @@ def parsed() -> argparse.Namespace:
     add("--precision", choices=("f32", "bf16"), default="f32", help="of the frozen backbones (default %(default)s)")
     add("--cache", type=Path, help="what is kept of pictures; several runs may share it (default: DIR/cache)")
     add("--model-dir", type=Path, help="folder of the artefact (default: DIR/artefact)")
+    cluster.add_options(parser)
     options = parser.parse_args()
     if not options.data.exists():
         parser.error(

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training import command, tune
+from training.cluster import HERE, Pool
 from training.data.pictures import Picture
 from training.data.prepared import Prepared
 from training.recipes import Setting
@@ -24,7 +25,7 @@ class Drawn(trials.Material):
 
     digest = "drawn"
 
-    def of(self, part: str, setting: Setting) -> NDArray[np.float16]:
+    def of(self, part: str, setting: Setting, pool: Pool = HERE) -> NDArray[np.float16]:
         rng = np.random.default_rng(len(part))
         middles = np.random.default_rng(1).normal(size=(len(CLASSES), WIDTH))
         own = middles[self.truth[part]] + rng.normal(0, 3.0, (len(self.truth[part]), WIDTH))

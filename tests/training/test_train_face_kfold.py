@@ -158,6 +158,7 @@ def folder(tmp_path: Path) -> Path:
 def options(data: Path, out: Path, **others: object) -> Namespace:
     usual = {"weights": "imagenet", "folds": FOLDS, "balanced": False, "said_only": False, "epochs": 2, "views": 1}
     usual |= {"batch": 32, "rate": 1e-3, "pretext_epochs": None, "precision": "f32", "limit": None, "seed": 1}
+    usual |= {"ray": False, "ray_address": None}
     return Namespace(
         data=data, out=out, cache=out / "cache", model_dir=out / "models" / "hare_run_v6_facial", **usual | others
     )
@@ -208,7 +209,7 @@ def test_a_run_finds_missingness_out_and_its_artefact_is_told_what_a_request_say
     assert nothing == again != something
 
 
-def features_of(_: object, prepared: Prepared, rows: np.ndarray, views: int, *__: object) -> np.ndarray:
+def features_of(_: object, prepared: Prepared, rows: np.ndarray, views: int, *__: object, **___: object) -> np.ndarray:
     return small_copies(_, [prepared.crops[row] for row in rows], views)
 
 

@@ -170,7 +170,7 @@ def test_trials_without_hope_are_ended(tmp_path: Path) -> None:
         trial = study.ask()
         setting = recipes.Setting(Recipe(units=(16,), dropout=(0.0,), rate=rate, epochs=6))
         try:
-            study.tell(trial, trials.value_of(trial, setting, material, aim, tmp_path))
+            study.tell(trial, trials.value_of(trial, setting, material, material.known(setting), aim, tmp_path))
         except optuna.TrialPruned:
             study.tell(trial, state=TrialState.PRUNED)
     learned, hopeless = study.trials

@@ -18,9 +18,10 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
-from training import command, recipes, weights
+from training import cluster, command, recipes, weights
+from training.cluster import HERE, Pool
 from training.command import BadInput
-from training.searching import search_space, trials
+from training.searching import rounds, search_space, trials
 from training.searching.search_report import told, write
 from training.searching.trials import Material, Objective
 
@@ -43,7 +44,8 @@ def search(options: argparse.Namespace) -> None:
         study = opened(options, f"{aim.name}, {options.epochs} epochs, {material.digest}")
         counts = ", ".join(f"{part} {len(rows)}" for part, rows in material.rows.items())
         print(f"{aim.name} on validation is searched; pictures: {counts}", flush=True)
-        run(study, options, material, aim)
+        with cluster.opened(options) as pool:
+            run(study, options, material, aim, pool)
         write(study, options.out, aim.name)
     save_best(study, options, aim)
 
@@ -116,27 +118,48 @@ def reason(error: BaseException) -> str:
     return next(iter(str(error).splitlines()), type(error).__name__)[:200]
 
 
-def run(study: optuna.Study, options: argparse.Namespace, material: Material, aim: Objective) -> None:
+def run(
+    study: optuna.Study, options: argparse.Namespace, material: Material, aim: Objective, pool: Pool = HERE
+) -> None:
     """Trials until as many as wanted are finished, or the grid is."""
-    work = options.out / "trials"
+    at_once = options.at_once or pool.places
+    if (at_once > 1 or pool is not HERE) and options.storage:
+        raise BadInput(
+            "--storage: searches that share a database work beside each other by themselves; no --ray, no --at-once."
+        )
+    while (done := len(study.get_trials(deepcopy=False, states=FINISHED))) < options.trials:
+        ask_again(study)
+        count = min(at_once, options.trials - done, left_in_grid(study, options))
+        if not count:
+            print(f"the grid has no further settings; {done} trials are finished", flush=True)
+            return
+        if at_once == 1 and pool is HERE:
+            alone(study, options, material, aim)
+        else:
+            rounds.run(study, count, options, material, aim, pool)
+        for place, last in enumerate(study.get_trials(deepcopy=False, states=FINISHED)[done:], done + 1):
+            print(f"trial {place} of {options.trials}: {told(last)}", file=sys.stderr, flush=True)
+
+
+def alone(study: optuna.Study, options: argparse.Namespace, material: Material, aim: Objective) -> None:
+    """One trial that can be watched in the study while it lasts."""
 
     def value(trial: optuna.Trial) -> float:
         setting = search_space.suggested(trial, epochs=options.epochs, fine_tune=options.fine_tune, seed=options.seed)
-        return trials.value_of(trial, setting, material, aim, work)
+        return trials.value_of(trial, setting, material, material.known(setting), aim, options.out / "trials")
 
-    while (done := len(study.get_trials(deepcopy=False, states=FINISHED))) < options.trials:
-        ask_again(study)
-        every = len(study.get_trials(deepcopy=False))
-        study.sampler = search_space.sampler(
-            options.sampler, seed=options.seed, done=every, fine_tune=options.fine_tune
-        )
-        waiting = study.get_trials(deepcopy=False, states=[TrialState.WAITING])
-        if options.sampler == "grid" and not waiting and study.sampler.is_exhausted(study):
-            print(f"the grid has no further settings; {done} trials are finished", flush=True)
-            return
-        study.optimize(value, n_trials=1, gc_after_trial=True)
-        last = study.get_trials(deepcopy=False, states=FINISHED)[-1]
-        print(f"trial {done + 1} of {options.trials}: {told(last)}", file=sys.stderr, flush=True)
+    rounds.choose_sampler(study, options)
+    study.optimize(value, n_trials=1, gc_after_trial=True)
+
+
+def left_in_grid(study: optuna.Study, options: argparse.Namespace) -> int:
+    """Settings of the grid that were not tried, those that are asked for once more included; many, for other samplers."""
+    if options.sampler != "grid":
+        return sys.maxsize
+    every = study.get_trials(deepcopy=False)
+    tried = {one.system_attrs.get("grid_id") for one in every if one.state in FINISHED} - {None}
+    waiting = sum(one.state == TrialState.WAITING for one in every)
+    return max(waiting, search_space.grid_size(options.fine_tune) - len(tried))
 
 
 def ask_again(study: optuna.Study) -> None:

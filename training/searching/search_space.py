@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -69,10 +70,18 @@ def sampler(name: str, *, seed: int, done: int, fine_tune: int) -> optuna.sample
         done: trials that there are: a study that goes on does not draw the same settings again.
     """
     if name == "grid":
-        more = {"unfreeze": (False, True)} if fine_tune else {}
-        return optuna.samplers.GridSampler({**GRID, **more}, seed=seed)
+        return optuna.samplers.GridSampler(_grid(fine_tune), seed=seed)
     kinds = {"tpe": optuna.samplers.TPESampler, "random": optuna.samplers.RandomSampler}
     return kinds[name](seed=seed + done)
+
+
+def grid_size(fine_tune: int) -> int:
+    """Number of settings that the grid has."""
+    return math.prod(len(values) for values in _grid(fine_tune).values())
+
+
+def _grid(fine_tune: int) -> dict[str, Sequence[str | float | bool]]:
+    return {**GRID, "unfreeze": (False, True)} if fine_tune else dict(GRID)
 
 
 def pruner(name: str, epochs: int) -> optuna.pruners.BasePruner:

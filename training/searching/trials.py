@@ -6,7 +6,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import keras
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from analyzer.artefact import EARNED
 from training import evaluate, features, fine_tuning, heads, networks
+from training.cluster import HERE, Pool
 from training.data.prepared import Prepared
 from training.evaluation.scores import BALANCED
 from training.recipes import Setting
@@ -32,16 +33,16 @@ class Material:
         rows: part → labelled pictures, of "train" and "validation" only.
         truth: part → (N,) index of the class.
         network: with the backbones, its head untrained.
-        backbones: the same, compiled.
+        backbones: the same, compiled; None where features are given.
         cache: folder of the kept features.
     """
 
     classes: tuple[str, ...]
-    prepared: Prepared
+    prepared: Prepared | None
     rows: Mapping[str, Rows]
     truth: Mapping[str, Rows]
-    network: keras.Model
-    backbones: features.Backbones
+    network: keras.Model | None
+    backbones: features.Backbones | None
     cache: Path
 
     @property
@@ -51,11 +52,20 @@ class Material:
         text = json.dumps([self.classes, pictures, self.backbones.digest])
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
-    def of(self, part: str, setting: Setting) -> NDArray[np.float16]:
+    def known(self, setting: Setting, pool: Pool = HERE) -> dict[str, NDArray[np.float16]]:
+        """Part → features; what is not kept is computed in the pool."""
+        return {part: self.of(part, setting, pool) for part in ("train", "validation")}
+
+    def of(self, part: str, setting: Setting, pool: Pool = HERE) -> NDArray[np.float16]:
         """(N, 1 + views, 3328) features of a part; validation has no views."""
         views = setting.views if part == "train" else 0
         rows = self.rows[part]
-        return features.features_of(self.backbones, self.prepared, rows, views, setting.augmentation, self.cache)
+        augmentation = setting.augmentation
+        return features.features_of(self.backbones, self.prepared, rows, views, augmentation, self.cache, pool=pool)
+
+    def sent(self, *, pixels: bool) -> Material:
+        """What another machine needs beside features: the pictures only for trials that unfreeze."""
+        return replace(self, backbones=None) if pixels else replace(self, backbones=None, network=None, prepared=None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,14 +106,23 @@ class Pruning(keras.callbacks.Callback):
             raise optuna.TrialPruned
 
 
-def value_of(trial: optuna.Trial, setting: Setting, material: Material, aim: Objective, work: Path) -> float:
+def value_of(
+    trial: optuna.Trial,
+    setting: Setting,
+    material: Material,
+    known: Mapping[str, NDArray[np.float16]],
+    aim: Objective,
+    work: Path,
+) -> float:
     """Train as a setting says; the objective. What an earlier, killed trial of the same setting left in `work` is gone on with.
+
+    Args:
+        known: `material.known` of the setting.
 
     Raises:
         optuna.TrialPruned: it had no hope.
     """
     folder = work / hashlib.sha256(json.dumps(asdict(setting)).encode()).hexdigest()[:16]
-    known = {part: material.of(part, setting) for part in ("train", "validation")}
     try:
         fitted = heads.fit(
             known["train"],
