@@ -8,13 +8,12 @@ Result:  in DST: part-NNNNNN.parquet, with a row for each photo: path, sha256, s
 
 SRC is a folder or s3://bucket/prefix (AWS_ENDPOINT_URL for an S3 that is not Amazon's); settings and artefact are those of the
 service (.env.example). Interrupted or killed at any time, it goes on when the same command is given again: a photo that has a row is
-not scored again. Without --ray everything happens in this process, with the same rows. A cosmetic estimate, not a diagnosis.
+not scored again. Without --ray everything happens in this process, with the same rows. Scores are cosmetic estimates.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
 
 from training import cluster, command
@@ -23,7 +22,7 @@ from training.command import BadInput
 
 def main() -> None:
     options = parsed()
-    os.environ.update(cluster.threads(options.cpus))
+    cluster.keep_to_cpus(options)
     try:
         from training.scoring import batch
     except ModuleNotFoundError as error:
@@ -39,6 +38,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("out", metavar="DST", type=Path, help="folder of the rows")
     parser.add_argument("--limit", type=command.counted, help="most photos of this run, for a quick try")
     cluster.add_options(parser)
+    parser.set_defaults(cpus=1)  # photos one by one are fastest with one thread each
     return parser.parse_args()
 
 

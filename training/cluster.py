@@ -98,12 +98,21 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--ray-address", metavar="ADDRESS", help="or of a Ray cluster that this machine is in: auto, or HOST:PORT"
     )
     group.add_argument(
-        "--cpus", type=command.counted, default=1, help="of each worker, and its threads (default %(default)s)"
+        "--cpus",
+        type=command.counted,
+        metavar="N",
+        help="of each worker (default 1); also the threads of this process (default: all cores), on which last digits depend",
     )
 
 
 def wanted(options: argparse.Namespace) -> bool:
     return bool(options.ray or options.ray_address)
+
+
+def keep_to_cpus(options: argparse.Namespace) -> None:
+    """Keep this process to the threads that --cpus names; before anything that counts cores is imported."""
+    if options.cpus:
+        os.environ.update(threads(options.cpus))
 
 
 @contextmanager
@@ -116,11 +125,12 @@ def opened(options: argparse.Namespace) -> Iterator[Pool]:
     if not wanted(options):
         yield HERE
         return
-    ray = connected(options.ray_address, options.cpus)
+    cpus = options.cpus or 1
+    ray = connected(options.ray_address, cpus)
     try:
-        pool = OnRay(options.cpus)
+        pool = OnRay(cpus)
         if not pool.places:
-            raise BadInput(f"--cpus {options.cpus}: no machine has as many CPUs for one worker; give fewer.")
+            raise BadInput(f"--cpus {cpus}: no machine has as many CPUs for one worker; give fewer.")
         yield pool
     finally:
         ray.shutdown()
@@ -129,7 +139,6 @@ def opened(options: argparse.Namespace) -> Iterator[Pool]:
 def connected(address: str | None, cpus: int) -> Any:
     """Ray, connected to a cluster or started on this machine; quiet, and telling nobody."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # what Ray will do by default, without its warning
     try:
         import ray
     except ImportError:
@@ -165,7 +174,8 @@ def environment(cpus: int, *, sent: bool) -> dict[str, Any]:
     variables = {**told, **threads(cpus), "TF_CPP_MIN_LOG_LEVEL": "3"}
     if sent:
         return {"env_vars": variables, "working_dir": str(ROOT), "excludes": NOT_SENT}
-    return {"env_vars": {**variables, "PYTHONPATH": str(ROOT)}}
+    paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {"env_vars": {**variables, "PYTHONPATH": os.pathsep.join(paths)}}
 
 
 def threads(cpus: int) -> dict[str, str]:

@@ -27,6 +27,7 @@ FOLDS, VIEWS, EPOCHS, BATCH, RATE = 5, 2, 60, 64, 1e-3
 
 def main() -> None:
     options = parsed()
+    cluster.keep_to_cpus(options)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     from training.kfold import face_kfold
 

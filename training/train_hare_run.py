@@ -27,6 +27,7 @@ MOST_VIEWS = 16
 
 def main() -> None:
     options = parsed()
+    cluster.keep_to_cpus(options)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     from training import hare_run
 

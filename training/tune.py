@@ -34,6 +34,7 @@ TRIALS, EPOCHS = 30, 60
 
 def main() -> None:
     options = parsed()
+    cluster.keep_to_cpus(options)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     from training.searching import search
 

@@ -31,21 +31,38 @@ from training.scoring import archive, photo_rows, scoring_on_ray
 from training.scoring.archive import Archive, Photo
 from training.scoring.scorer import Job, Scorer
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [
+    pytest.mark.timeout(600),
+    pytest.mark.filterwarnings("ignore:`use_push_based_shuffle`:DeprecationWarning"),  # Ray Data's own default
+    pytest.mark.filterwarnings("ignore::PendingDeprecationWarning"),  # Optuna's
+]
 STORE_BYTES = 100 << 20  # Ray's least is 75 MB
-WAIT_S = 120.0
+WAIT_S, ATTEMPTS = 120.0, 3
 
 
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
     """Of a head and a second node with one CPU each."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    node = {"num_cpus": 1, "object_store_memory": STORE_BYTES}
-    nodes = Cluster(initialize_head=True, head_node_args={**node, "include_dashboard": False})
-    nodes.add_node(**node)
-    nodes.wait_for_nodes()
+    node = {"num_cpus": 1, "object_store_memory": STORE_BYTES, "include_log_monitor": False}
+    nodes = Cluster()
+    for more in ({"include_dashboard": False, "no_monitor": True}, {}):
+        joined(nodes, {**node, **more})
+    nodes.wait_for_nodes(timeout=WAIT_S)
     yield nodes.address
     nodes.shutdown()
+
+
+def joined(nodes: Cluster, node: dict[str, Any]) -> None:
+    """Add a node; Ray gives one 30 s to begin, which a machine that is busy with other things may exceed."""
+    for left in reversed(range(ATTEMPTS)):
+        try:
+            nodes.add_node(wait=False, **node)
+        except Exception:
+            if not left:
+                raise
+        else:
+            return
 
 
 @pytest.fixture(scope="module")
@@ -56,11 +73,11 @@ def pool(address: str) -> Iterator[cluster.OnRay]:
 
 
 def kill_one(notes: Path, killed: list[int]) -> None:
-    """Kill one of the workers as soon as two of them have left a note in their files, which are named after their processes."""
+    """Kill the first worker that leaves a note that it is at work; the notes' names end in the number of the process."""
     end = time.monotonic() + WAIT_S
     while time.monotonic() < end and not killed:
         pids = sorted({int(path.name.split("-")[-1]) for path in notes.iterdir()})
-        if len(pids) > 1:
+        if pids:
             os.kill(pids[0], signal.SIGKILL)
             killed.append(pids[0])
         time.sleep(0.01)
@@ -89,7 +106,7 @@ def test_tasks_of_a_killed_worker_are_done_again(pool: cluster.OnRay, notes: Pat
     assert [found[place] for place in range(len(numbers))] == [number**2 for number in numbers]
     begun = {int(path.name.split("-")[1]) for path in notes.iterdir()}
     assert killed
-    assert len(begun) > 2, "another process took its place"
+    assert begun > set(killed), "another process took its place"
 
 
 def test_what_a_task_raises_is_raised_here(pool: cluster.OnRay) -> None:
@@ -168,15 +185,17 @@ def test_folds_are_those_of_one_process(pool: cluster.OnRay, tmp_path: Path) -> 
 
 
 def test_trials_are_those_of_one_process(pool: cluster.OnRay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("optuna", reason="Optuna is in the training environment only: make train-env")
-    from tests.training.test_tune import searched, study_in
+    optuna = pytest.importorskip("optuna", reason="Optuna is in the training environment only: make train-env")
+    from tests.training.test_tune import searched
 
-    rounds = ("--at-once", 2, "--trials", 4, "--epochs", 4, "--pruner", "hyperband")
-    searched(monkeypatch, tmp_path / "here" / "out", *rounds)
-    monkeypatch.setattr(cluster, "opened", lambda options: nullcontext(pool))
-    searched(monkeypatch, tmp_path / "there" / "out", *rounds)
-    here, there = (study_in(tmp_path / place / "out").trials for place in ("here", "there"))
-    assert [one.params for one in there] == [one.params for one in here]
-    assert [(one.state, one.value, one.intermediate_values) for one in there] == [
-        (one.state, one.value, one.intermediate_values) for one in here
-    ]
+    found = {}
+    for place, opened in (("here", cluster.HERE), ("there", pool)):
+        monkeypatch.setattr(cluster, "opened", lambda options, opened=opened: nullcontext(opened))
+        rounds = ("--at-once", 2, "--trials", 4, "--epochs", 4, "--pruner", "hyperband", "--study", "one")
+        searched(monkeypatch, tmp_path / place, *rounds)
+        found[place] = optuna.load_study(study_name="one", storage=f"sqlite:///{tmp_path / place / 'study.db'}").trials
+    here, there = (
+        [(one.params, one.state, one.value, one.intermediate_values) for one in held] for held in found.values()
+    )
+    assert len(here) == 4
+    assert there == here

@@ -134,14 +134,14 @@ def run(
             print(f"the grid has no further settings; {done} trials are finished", flush=True)
             return
         if at_once == 1 and pool is HERE:
-            alone(study, options, material, aim)
+            one_by_one(study, options, material, aim)
         else:
             rounds.run(study, count, options, material, aim, pool)
         for place, last in enumerate(study.get_trials(deepcopy=False, states=FINISHED)[done:], done + 1):
             print(f"trial {place} of {options.trials}: {told(last)}", file=sys.stderr, flush=True)
 
 
-def alone(study: optuna.Study, options: argparse.Namespace, material: Material, aim: Objective) -> None:
+def one_by_one(study: optuna.Study, options: argparse.Namespace, material: Material, aim: Objective) -> None:
     """One trial that can be watched in the study while it lasts."""
 
     def value(trial: optuna.Trial) -> float:
