@@ -33,7 +33,7 @@ from training.scoring.scorer import Job, Scorer
 
 pytestmark = [
     pytest.mark.timeout(600),
-    pytest.mark.filterwarnings("ignore:`use_push_based_shuffle`:DeprecationWarning"),  # Ray Data's own default
+    pytest.mark.filterwarnings("ignore:`use_:DeprecationWarning"),  # Ray Data's own defaults
     pytest.mark.filterwarnings("ignore::PendingDeprecationWarning"),  # Optuna's
 ]
 STORE_BYTES = 100 << 20  # Ray's least is 75 MB

@@ -16,7 +16,12 @@ from analyzer.values import Finding, ModelState, Report
 from training.scoring.archive import Photo
 
 STAGES = ("decode", "face", "roi", "conditions", "ensemble")  # of the pipeline, as it times them
-DURATIONS = ("read_ms", *(f"{name}_ms" for name in STAGES), "total_ms")
+DURATIONS = (
+    "read_ms",
+    *(f"{name}_ms" for name in STAGES),
+    "total_ms",
+    "cpu_ms",
+)  # the last: processor time of the process
 UNREADABLE = "unreadable"  # its bytes could not be had: not kept, so that the next run tries again
 TOO_LARGE, FAILED, LOST = "too_large", "internal_error", "worker_lost"
 Row = dict[str, Any]
