@@ -76,7 +76,7 @@ def kill_one(notes: Path, killed: list[int]) -> None:
     """Kill the first worker that leaves a note that it is at work; the notes' names end in the number of the process."""
     end = time.monotonic() + WAIT_S
     while time.monotonic() < end and not killed:
-        pids = sorted({int(path.name.split("-")[-1]) for path in notes.iterdir()})
+        pids = sorted({int(path.name.split("-")[-1]) for path in notes.iterdir() if path.stat().st_size})
         if pids:
             os.kill(pids[0], signal.SIGKILL)
             killed.append(pids[0])

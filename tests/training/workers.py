@@ -51,7 +51,7 @@ def quick(job: Job) -> Quick:
 
 def slow_square(notes: Path, number: int) -> int:
     """A task that leaves its process id."""
-    (notes / f"{number}-{os.getpid()}").touch()
+    (notes / f"{number}-{os.getpid()}").write_text("begun\n")
     time.sleep(0.2)
     return number * number
 
