@@ -8,7 +8,7 @@ Needs make train-env RAY=1. Photos are held-out ones of the data folder, half se
 portraits (utkface), in a drawn order; their copies lie in a folder for the time of the run. The ways take turns, so that a busy
 spell of the machine meets all of them. Counted is the time from the first rows to the last, without what came with the first: what
 Ray, actors and model cost to start is told beside it, once for a run however long it is. Processor time is that of the process that
-scored a photo, the mean of all photos: a busy machine lengthens it little, so that it is what costs are reckoned with.
+scored a photo, the mean of all of a kind: a busy machine lengthens it little, so that it is what costs are reckoned with.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from typing import Any
 
 from training import cluster, command
 
-KINDS = ("skin_defects/*/*/front.jpg", "utkface/*.jpg")
+KINDS = {"selfies": "skin_defects/*/*/front.jpg", "portraits": "utkface/*.jpg"}
 TARGET = 1.8  # times as many photos per second with two workers
 HERE = "one process"
 SEED = 11
@@ -62,12 +62,13 @@ def archive(folder: Path, photos: int) -> int:
     from benchmarks import corpus
 
     rng = np.random.default_rng(SEED)
-    chosen: list[Path] = []
-    for pattern in KINDS:
+    chosen: list[tuple[str, Path]] = []
+    for kind, pattern in KINDS.items():
         found = [path for path in corpus.pictures(pattern) if corpus.held_out(path)]
-        chosen += [found[place] for place in rng.permutation(len(found))[: photos // len(KINDS)]]
+        chosen += [(kind, found[place]) for place in rng.permutation(len(found))[: photos // len(KINDS)]]
     for place, index in enumerate(rng.permutation(len(chosen))):
-        (folder / f"{place:05}{chosen[index].suffix}").symlink_to(chosen[index].resolve())
+        kind, path = chosen[index]
+        (folder / f"{place:05} {kind}{path.suffix}").symlink_to(path.resolve())
     return len(chosen)
 
 
@@ -106,17 +107,18 @@ def measured(folder: Path, pool: Any, workers: Sequence[int], rounds: int) -> di
 
 def timed(rows: Iterator[dict[str, Any]]) -> tuple[dict[str, float], dict[str, Any]]:
     """How fast rows come, and these, without how long each took."""
-    begun, arrivals, cpu_s, answers = time.perf_counter(), [], [], {}
+    begun, arrivals, answers = time.perf_counter(), [], {}
+    cpu_s: dict[str, list[float]] = {kind: [] for kind in KINDS}
     for row in rows:
         arrivals.append(time.perf_counter() - begun)
-        cpu_s.append(row["cpu_ms"] / 1000)
+        cpu_s[Path(row["path"]).stem.split()[1]].append(row["cpu_ms"] / 1000)
         answers[row["path"]] = {name: value for name, value in row.items() if not name.endswith("_ms")}
     together = sum(one - arrivals[0] < 0.05 for one in arrivals)  # what came with the first
     run = {
         "seconds": arrivals[-1],
         "first_s": arrivals[0],
         "photos_per_s": (len(arrivals) - together) / (arrivals[-1] - arrivals[0]),
-        "cpu_s": statistics.fmean(cpu_s),
+        **{kind: statistics.fmean(held) for kind, held in cpu_s.items()},
     }
     return run, answers
 
@@ -130,12 +132,8 @@ def same(one: dict[str, Any], other: dict[str, Any]) -> None:
 
 def summed(runs: Sequence[dict[str, float]]) -> dict[str, Any]:
     """Median of the rounds, and their ends."""
-    rates, held = [run["photos_per_s"] for run in runs], [run["cpu_s"] for run in runs]
-    return {
-        "photos_per_s": [statistics.median(rates), min(rates), max(rates)],
-        "first_s": statistics.median(run["first_s"] for run in runs),
-        "cpu_s": [statistics.median(held), min(held), max(held)],
-    }
+    figures = {name: [run[name] for run in runs] for name in runs[0]}
+    return {name: [statistics.median(held), min(held), max(held)] for name, held in figures.items()}
 
 
 def ranged(figures: Sequence[float]) -> str:
@@ -146,10 +144,10 @@ def ranged(figures: Sequence[float]) -> str:
 
 def print_table(table: dict[str, Any]) -> None:
     print(f"\n{table['photos']} photos, {table['cores']} cores, load of the machine {os.getloadavg()[0]:.1f}\n")
-    print(f"{'':18}{'photos per second':>22}{'processor s a photo':>22}{'first rows after':>18}")
+    heads = ["photos per second", *(f"processor s, {kind}" for kind in KINDS), "first rows after, s"]
+    print(f"{'':16}" + "".join(f"{head:>26}" for head in heads))
     for name, way in table["ways"].items():
-        rate, cpu_s = ranged(way["photos_per_s"]), ranged(way["cpu_s"])
-        print(f"{name:18}{rate:>22}{cpu_s:>22}{way['first_s']:>16.0f} s")
+        print(f"{name:16}" + "".join(f"{ranged(way[kind]):>26}" for kind in ("photos_per_s", *KINDS, "first_s")))
     print(f"\nthis process took at most {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB of memory")
     rates = {name: way["photos_per_s"][0] for name, way in table["ways"].items()}
     if {"Ray, 1 workers", "Ray, 2 workers"} <= rates.keys():

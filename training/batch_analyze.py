@@ -1,7 +1,7 @@
 """Score an archive of photos with the service's own pipeline; write one row per photo into Parquet.
 
 Run:     python -m training.batch_analyze SRC DST [--ray | --ray-address ADDRESS] [--cpus N] [--limit N]
-Cost:    about half a second a photo and core (docs/batch.md: measured, and what a million photos cost).
+Cost:    about a third of a second a selfie and core (docs/batch.md: measured, and what a million photos cost).
 Result:  in DST: part-NNNNNN.parquet, with a row for each photo: path, sha256, size, scores, intervals and severities of the eight
          conditions, primary condition, code and sentence where it was refused, model and version, durations. Read it all with
          pyarrow.parquet.read_table(DST) or pandas.read_parquet(DST).

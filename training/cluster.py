@@ -199,15 +199,9 @@ def explained() -> Iterator[None]:
     try:
         yield
     except exceptions.RayTaskError as error:
-        raise cause(error) from error
+        raise error.cause or error from error
     except (exceptions.WorkerCrashedError, exceptions.RayActorError, exceptions.NodeDiedError) as error:
         raise BadInput(
             "a worker was lost again and again, perhaps for want of memory: see the logs of Ray on its machine; then run the same "
             "command again: what is done is kept."
         ) from error
-
-
-def cause(error: BaseException) -> BaseException:
-    """What was raised first in a chain of errors that Ray made."""
-    inner = getattr(error, "cause", None) or error.__cause__
-    return error if inner is None or inner is error else cause(inner)

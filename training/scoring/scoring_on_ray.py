@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from training import cluster
 from training.cluster import OnRay
+from training.command import BadInput
 from training.scoring import photo_rows, scorer
 from training.scoring.archive import Photo
 from training.scoring.photo_rows import SCHEMA, Row
@@ -25,7 +26,10 @@ from training.scoring.scorer import Job, Scorer
 
 BLOCK = 16  # photos that an actor takes at a time: what is done again when it is lost
 BLOCKS_EACH = 4  # at least, of each actor where photos are few, so that all end at about the same time
-LOST = 3  # times that a process may end on a photo
+LOST = 2  # times that a process may end on a photo: once may be chance
+STOPPED = (
+    "stopped"  # code of a row that says why a worker cannot work; Ray Data keeps of what a worker raises only a text
+)
 GIVEN_UP = f"The process that analysed this photo ended {LOST} times."
 
 
@@ -44,7 +48,7 @@ class Begun:
 
 
 class Worker:
-    """The actor: tables of photos -> tables of rows. Its scorer is made by the first call: Ray passes on only what a call raises."""
+    """The actor: tables of photos -> tables of rows. Its scorer is made by the first call: of what is raised earlier nothing is told."""
 
     def __init__(self, job: Job, begun: Any, make: Callable[[Job], Scorer]) -> None:
         self._job, self._begun, self._make = job, begun, make
@@ -54,7 +58,11 @@ class Worker:
         return self._make(self._job)
 
     def __call__(self, photos: pa.Table) -> pa.Table:
-        return pa.Table.from_pylist([self._row(Photo(**one)) for one in photos.to_pylist()], SCHEMA)
+        try:
+            rows = [self._row(Photo(**one)) for one in photos.to_pylist()]
+        except BadInput as error:
+            rows = [photo_rows.EMPTY | {"error_code": STOPPED, "message": str(error)}]
+        return pa.Table.from_pylist(rows, SCHEMA)
 
     def _row(self, photo: Photo) -> Row:
         import ray
@@ -91,7 +99,10 @@ def rows(
     )
     with cluster.explained():
         for table in scored.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
-            yield from table.to_pylist()
+            for row in table.to_pylist():
+                if row["error_code"] == STOPPED:
+                    raise BadInput(row["message"])
+                yield row
 
 
 def blocks(photos: Sequence[Photo], places: int) -> list[pa.Table]:
