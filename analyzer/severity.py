@@ -50,12 +50,12 @@ def grades(
         temperature: that the logits of presence are divided by.
     """
     there, shares = presence(logits, len(names), temperature), severity_shares(logits, len(names))
-    severities = _severities(logits, len(names))
+    how_severe = severities(logits, len(names))
     return {
         name: Grade(
             probability=float(there[place]),
             threshold=thresholds.get(presence_threshold(name), USUAL_THRESHOLD),
-            severity=int(severities[place]),
+            severity=int(how_severe[place]),
             shares=tuple(map(float, shares[place])),
         )
         for place, name in enumerate(names)
@@ -88,7 +88,7 @@ def all_shares(logits: NDArray[np.float32], classes: int, temperature: float) ->
     return np.concatenate([presence(logits, classes, temperature), flat], axis=-1)
 
 
-def _severities(logits: NDArray[np.float32], classes: int) -> NDArray[np.intp]:
+def severities(logits: NDArray[np.float32], classes: int) -> NDArray[np.intp]:
     """(…, C) severity 0..3."""
     graded = _graded(logits, classes)
     return np.asarray((graded > 0).sum(axis=-1) if graded.shape[-1] == CUMULATIVE else graded.argmax(axis=-1), np.intp)

@@ -47,6 +47,7 @@ TRAINING_MAY_USE = {
     "preprocessing",
     "artefact",
     "distribution",
+    "head",
     "explanation",
     "keras_files",
     "settings",

@@ -79,12 +79,14 @@ def is_full_disk(error: BaseException) -> bool:
     return False
 
 
-def options(description: str | None, out: Path | None = None) -> argparse.ArgumentParser:
-    """A parser with what every script takes: DATA, --out, --limit, --seed."""
+def options(
+    description: str | None,
+    out: Path | None = None,
+    data: str = "a YAML of training/configs, or a folder of class folders",
+) -> argparse.ArgumentParser:
+    """A parser with what every script takes: DATA (and what that is), --out, --limit, --seed."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "data", type=Path, metavar="DATA", help="a YAML of training/configs, or a folder of class folders"
-    )
+    parser.add_argument("data", type=Path, metavar="DATA", help=data)
     parser.add_argument("--out", type=Path, required=out is None, default=out, help="folder of everything that is made")
     parser.add_argument("--limit", type=counted, help="most pictures of each class, for a quick try")
     parser.add_argument("--seed", type=seed, default=SEED, help="of split, views and weights (default %(default)s)")

@@ -26,15 +26,26 @@ PATIENCE = 3  # epochs without a better validation loss
 
 
 class Pixels(keras.utils.PyDataset):
-    """Batches of (B, S, S, 3) float32 pictures with one-hot classes and weights; augmented and in a new order every epoch."""
+    """Batches of (B, S, S, 3) float32 pictures with targets and weights; augmented and in a new order every epoch.
+
+    Args:
+        crops: (M, S, S, 3) of which some `rows` are shown.
+        targets, weights: (N, T) and (N,) float32 of each of these.
+    """
 
     def __init__(
-        self, crops: NDArray[np.uint8], rows: Sequence[int], truth: Indices, classes: int, seed: int, *, moves: bool
+        self,
+        crops: NDArray[np.uint8],
+        rows: Sequence[int] | Indices,
+        targets: NDArray[np.float32],
+        weights: NDArray[np.float32],
+        seed: int,
+        *,
+        moves: bool,
     ) -> None:
         super().__init__(workers=0)
         self.crops, self.rows, self.seed, self.moves, self.epoch = crops, np.asarray(rows, np.intp), seed, moves, 0
-        self.truth = keras.utils.to_categorical(truth, classes)
-        self.weights = balanced_weights(truth, classes).astype(np.float32)
+        self.targets, self.weights = targets, weights
 
     def __len__(self) -> int:
         return -(-len(self.rows) // BATCH)
@@ -45,7 +56,7 @@ class Pixels(keras.utils.PyDataset):
             order = np.random.default_rng((self.seed, self.epoch)).permutation(order)
         places = order[index * BATCH : (index + 1) * BATCH]
         pictures = np.stack([self._picture(place) for place in places]).astype(np.float32)
-        return pictures, self.truth[places], self.weights[places]
+        return pictures, self.targets[places], self.weights[places]
 
     def _picture(self, place: int) -> NDArray[np.uint8]:
         crop = self.crops[self.rows[place]]
@@ -80,7 +91,10 @@ def tuned(
     copy = _copy(network, "mixed_float16" if tf.config.list_physical_devices("GPU") else "float32")
     networks.unfreeze_top(copy)
     logits = keras.Model(copy.inputs, copy.get_layer("logits").output)
-    stream = Pixels(crops, *train, classes, seed, moves=True)
+    stream, checked = (
+        Pixels(crops, rows, *_balanced(truth, classes), seed, moves=moves)
+        for (rows, truth), moves in ((train, True), (validation, False))
+    )
     best = Best(work, PATIENCE)
     if not (work / FINISHED).is_file():
         logits.compile(
@@ -91,7 +105,7 @@ def tuned(
         )
         logits.fit(
             stream,
-            validation_data=Pixels(crops, *validation, classes, seed, moves=False),
+            validation_data=checked,
             epochs=epochs,
             shuffle=False,  # the stream has an order of its own, which a resumed training finds again
             callbacks=[Paced(stream), best, backup(work / BACKUP), *callbacks],
@@ -102,6 +116,11 @@ def tuned(
     logits.load_weights(work / BEST)
     answer = _copy(copy, "float32")
     return answer, best.history
+
+
+def _balanced(truth: Indices, classes: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """One-hot classes, and weights with which all classes count alike."""
+    return keras.utils.to_categorical(truth, classes), balanced_weights(truth, classes).astype(np.float32)
 
 
 def _copy(network: keras.Model, policy: str) -> keras.Model:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +17,7 @@ from training.audit import Dropped
 from training.command import BadInput
 from training.data import mixture, partition
 from training.data.mixture import Mixture
+from training.data.pictures import Picture
 from training.data.prepared import Prepared, prepare
 from training.heads import Indices
 
@@ -82,14 +83,23 @@ def needed(label: str | None, part: str, choice: str) -> bool:
     return label is not None or part == "test" or choice == weights.NONE
 
 
-def parted(path: Path, prepared: Prepared, seed: int, seen: set[str]) -> list[str]:
+def parted(
+    path: Path,
+    prepared: Prepared,
+    seed: int,
+    seen: set[str],
+    key: Callable[[Picture], tuple[str, ...]] = partition.stratum,
+) -> list[str]:
     """The part of each picture, kept in a file; groups that the weights have seen are trained on.
+
+    Args:
+        key: what every part gets its share of.
 
     Raises:
         BadInput: a class has too few groups, or an earlier split puts what the weights have seen elsewhere.
     """
     try:
-        parts = partition.kept(path, prepared.pictures, seed=seed, seen=seen)
+        parts = partition.kept(path, prepared.pictures, seed=seed, seen=seen, key=key)
     except ValueError as error:
         raise BadInput(str(error)) from error
     torn = {
@@ -105,14 +115,18 @@ def parted(path: Path, prepared: Prepared, seed: int, seen: set[str]) -> list[st
 
 def tell(prepared: Prepared, classes: Sequence[str]) -> None:
     """Problems, and how many pictures of each class there are."""
-    for problem in prepared.problems[:TOLD_PROBLEMS]:
-        print(problem, file=sys.stderr)
-    if len(prepared.problems) > TOLD_PROBLEMS:
-        print(f"… and {len(prepared.problems) - TOLD_PROBLEMS} further problems", file=sys.stderr)
+    tell_problems(prepared)
     counts = {name: sum(one.label == name for one in prepared.pictures) for name in classes}
     print(", ".join(f"{name} {count}" for name, count in counts.items()), flush=True)
     for name in (name for name, count in counts.items() if not count):
         raise BadInput(f"class {name}: none of its pictures can be read; mend or remove them.")
+
+
+def tell_problems(prepared: Prepared) -> None:
+    for problem in prepared.problems[:TOLD_PROBLEMS]:
+        print(problem, file=sys.stderr)
+    if len(prepared.problems) > TOLD_PROBLEMS:
+        print(f"… and {len(prepared.problems) - TOLD_PROBLEMS} further problems", file=sys.stderr)
 
 
 def backbones(options: argparse.Namespace, pictures: Pictures) -> keras.Model:

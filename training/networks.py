@@ -20,10 +20,12 @@ NAME = "hare_run_v6_facial"
 BACKBONES = ("efficientnet", "resnet")  # in the order of their features
 HEAD = (512, 256, 128)  # units of each dense layer
 DROPOUT = (0.5, 0.5, 0.3)  # after each of them; further layers have none
-TOP_BLOCKS = {
+TOP_BLOCKS = {  # beginnings of the names of their layers
     "efficientnet": ("block7", "top_"),
     "resnet": ("conv5_block3_",),
-}  # beginnings of the names of their layers
+    "resnet101": ("conv5_block3_",),
+    "convnext": ("convnext_tiny_stage_3_block_2",),
+}
 # pixels of ImageNet: in 0..1 for EfficientNetB0's own normalisation; 0..255, blue first, for ResNet50
 UNIT_MEAN, UNIT_VARIANCE = (0.485, 0.456, 0.406), (0.229**2, 0.224**2, 0.225**2)
 BGR_MEAN = (103.939, 116.779, 123.68)
@@ -69,7 +71,10 @@ def dense_head(features: keras.KerasTensor, classes: int, units: Sequence[int] =
 
 
 def backbone(name: str, side_px: int = SIDE_PX, weights: str | None = None) -> keras.Model:
-    """One backbone: (N, side, side, 3) RGB 0..255 -> (N, 1280) or (N, 2048) global-average features."""
+    """One backbone of `TOP_BLOCKS`: (N, side, side, 3) RGB 0..255 -> (N, D) global-average features.
+
+    D is 1280 of EfficientNetB0, 2048 of ResNet50 and ResNet101, 768 of ConvNeXtTiny.
+    """
     picture = keras.Input((side_px, side_px, 3), name="image")
     return keras.Model(picture, _features(name, picture, weights), name=name)
 
@@ -118,7 +123,8 @@ def unfreeze_top(network: keras.Model) -> list[str]:
 
 
 def _features(name: str, picture: keras.KerasTensor, weights: str | None) -> keras.KerasTensor:
-    taken = {"efficientnet": _efficientnet, "resnet": _resnet}[name](picture, weights)
+    makers = {"efficientnet": _efficientnet, "resnet": _resnet, "resnet101": _resnet101, "convnext": _convnext}
+    taken = makers[name](picture, weights)
     return layers.GlobalAveragePooling2D(name=f"{name}_features")(taken)
 
 
@@ -134,8 +140,21 @@ def _efficientnet(picture: keras.KerasTensor, weights: str | None) -> keras.Kera
 
 
 def _resnet(picture: keras.KerasTensor, weights: str | None) -> keras.KerasTensor:
+    return keras.applications.ResNet50(include_top=False, weights=weights, input_tensor=_caffe(picture)).output
+
+
+def _resnet101(picture: keras.KerasTensor, weights: str | None) -> keras.KerasTensor:
+    return keras.applications.ResNet101(include_top=False, weights=weights, input_tensor=_caffe(picture)).output
+
+
+def _convnext(picture: keras.KerasTensor, weights: str | None) -> keras.KerasTensor:
+    """Its graph begins with its own normalisation, of fixed numbers."""
+    return keras.applications.ConvNeXtTiny(include_top=False, weights=weights, input_tensor=picture).output
+
+
+def _caffe(picture: keras.KerasTensor) -> keras.KerasTensor:
     """Red and blue change places and the mean is taken off in a frozen 1 × 1 convolution."""
     caffe = layers.Conv2D(3, 1, trainable=False, name="resnet_normalisation")
     swapped = caffe(picture)
     caffe.set_weights([np.eye(3)[::-1].reshape(1, 1, 3, 3), -np.array(BGR_MEAN)])
-    return keras.applications.ResNet50(include_top=False, weights=weights, input_tensor=swapped).output
+    return swapped

@@ -68,11 +68,14 @@ class Best(keras.callbacks.Callback):
     """Keeps the history and the weights of the best epoch, and ends the training when nothing gets better.
 
     Its state is the history alone, which lies in a file: a resumed training decides as an unbroken one would.
+
+    Args:
+        figure: what decides; the lower the better, or the higher where `highest`.
     """
 
-    def __init__(self, work: Path, patience: int) -> None:
+    def __init__(self, work: Path, patience: int, figure: str = "val_loss", *, highest: bool = False) -> None:
         super().__init__()
-        self.work, self.patience = work, patience
+        self.work, self.patience, self.figure, self.sign = work, patience, figure, -1 if highest else 1
         path = work / HISTORY
         self.history: list[Row] = json.loads(path.read_text()) if path.is_file() else []
 
@@ -82,14 +85,15 @@ class Best(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         rate = float(self.model.optimizer.learning_rate)
         row = {name: float(value) for name, value in (logs or {}).items()} | {"epoch": epoch, "learning_rate": rate}
-        losses = [one["val_loss"] for one in self.history]
-        if not losses or row["val_loss"] < min(losses):
+        losses = [self.sign * one[self.figure] for one in self.history]
+        loss = self.sign * row[self.figure]
+        if not losses or loss < min(losses):
             with command.whole(self.work / BEST) as path:
                 self.model.save_weights(path)
         self.history.append(row)
         with command.whole(self.work / HISTORY) as path:
             path.write_text(json.dumps(self.history))
-        if waited([*losses, row["val_loss"]]) >= self.patience:
+        if waited([*losses, loss]) >= self.patience:
             self.model.stop_training = True
 
 

@@ -57,14 +57,14 @@ def fitted(train: Seen, truth: Classes, *, seed: int = 0) -> Callable[[Seen], di
     Returns:
         M other pictures → name of a baseline → (M,) index of the class that it answers.
     """
-    regression = _regression().fit(statistics(train.facts), truth)
-    forest = _forest(seed).fit(_all(train.crops), truth)
+    linear = regression().fit(statistics(train.facts), truth)
+    trees = forest(seed).fit(textures(train.crops), truth)
 
     def answers(asked: Seen) -> dict[str, Classes]:
         return {
             CONSTANT: constant(truth, len(asked.facts)),
-            BASELINE: np.asarray(regression.predict(statistics(asked.facts)), np.intp),
-            FOREST: np.asarray(forest.predict(_all(asked.crops)), np.intp),
+            BASELINE: np.asarray(linear.predict(statistics(asked.facts)), np.intp),
+            FOREST: np.asarray(trees.predict(textures(asked.crops)), np.intp),
         }
 
     return answers
@@ -75,7 +75,7 @@ def constant(truth: Classes, count: int) -> Classes:
     return np.full(count, np.bincount(truth).argmax(), np.intp)
 
 
-def _regression() -> Pipeline:
+def regression() -> Pipeline:
     """Logistic; numbers standardised, classes weighed alike."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
@@ -84,7 +84,7 @@ def _regression() -> Pipeline:
     return make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000, class_weight="balanced"))
 
 
-def _forest(seed: int) -> RandomForestClassifier:
+def forest(seed: int) -> RandomForestClassifier:
     """Breiman 2001; classes weighed alike."""
     from sklearn.ensemble import RandomForestClassifier
 
@@ -120,6 +120,7 @@ def _moments(values: NDArray[np.float32]) -> tuple[NDArray, NDArray, NDArray]:
     return middle, np.sqrt((away**2).mean(axis=0)), np.cbrt((away**3).mean(axis=0))
 
 
-def _all(crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+def textures(crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """(N, 59) `colour_and_texture` of (N, S, S, 3) crops."""
     with ThreadPoolExecutor(CORES) as pool:
         return np.stack(list(pool.map(colour_and_texture, crops)))

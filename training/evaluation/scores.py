@@ -80,8 +80,8 @@ def values_of_all(answers: Answers) -> dict[str, Values]:
     f1 = np.where(given > 0, ratio(2 * right, given + told), np.nan)
     return {
         ACCURACY: ratio(right.sum(axis=1), given.sum(axis=1)),
-        BALANCED: _mean_of_told(ratio(right, given)),
-        MACRO_F1: _mean_of_told(f1),
+        BALANCED: mean_of_told(ratio(right, given)),
+        MACRO_F1: mean_of_told(f1),
         WEIGHTED_F1: ratio(np.nansum(f1 * given, axis=1), given.sum(axis=1)),
     }
 
@@ -100,9 +100,9 @@ def source_matched(answers: Answers) -> Values:
     for source in np.unique(sources):
         tables = _confusions(answers, sources == source)
         given = tables.sum(axis=2)
-        recalls = _mean_of_told(ratio(np.einsum("dcc->dc", tables), given))
+        recalls = mean_of_told(ratio(np.einsum("dcc->dc", tables), given))
         inside.append(np.where((given > 0).sum(axis=1) > 1, recalls, np.nan))
-    return _mean_of_told(np.stack(inside, axis=1))
+    return mean_of_told(np.stack(inside, axis=1))
 
 
 def of_classes(answers: Answers) -> dict[str, dict[str, Metric]]:
@@ -142,8 +142,8 @@ def _of_class(answers: Answers, index: int) -> dict[str, Metric]:
     }
     if answers.shares is None or not is_it.any() or is_it.all():
         return found
-    areas = zip((AUROC, AVERAGE_PRECISION), _areas(answers.bootstrap, answers.shares[:, index], is_it), strict=True)
-    return found | {name: bootstrap.metric(values, len(is_it)) for name, values in areas}
+    ranked = zip((AUROC, AVERAGE_PRECISION), areas(answers.bootstrap, answers.shares[:, index], is_it), strict=True)
+    return found | {name: bootstrap.metric(values, len(is_it)) for name, values in ranked}
 
 
 def _f1(draws: Bootstrap, is_it: NDArray[np.bool_], called: NDArray[np.bool_]) -> Values:
@@ -151,8 +151,8 @@ def _f1(draws: Bootstrap, is_it: NDArray[np.bool_], called: NDArray[np.bool_]) -
     return np.where(given > 0, ratio(2 * both, given + told), np.nan)
 
 
-def _areas(draws: Bootstrap, scores: NDArray[np.float64], positive: NDArray[np.bool_]) -> tuple[Values, Values]:
-    """Area under the ROC curve, ties counted half, and average precision: the sum of precision × step in recall."""
+def areas(draws: Bootstrap, scores: NDArray[np.float64], positive: NDArray[np.bool_]) -> tuple[Values, Values]:
+    """(1 + DRAWS,) each: area under the ROC curve, ties counted half, and average precision: the sum of precision × step in recall."""
     order = np.argsort(scores, kind="stable")
     starts = np.flatnonzero(np.diff(scores[order], prepend=-np.inf))
     weights = draws.weights[:, order]
@@ -175,7 +175,7 @@ def _confusions(answers: Answers, among: NDArray[np.bool_]) -> NDArray[np.float6
     return answers.bootstrap.totals(cells * among[:, None]).reshape(-1, count, count)
 
 
-def _mean_of_told(table: NDArray[np.float64]) -> Values:
+def mean_of_told(table: NDArray[np.float64]) -> Values:
     """Mean of each row without its nan; nan where there is nothing else."""
     told = np.isfinite(table)
     return ratio(np.where(told, table, 0).sum(axis=1), told.sum(axis=1).astype(np.float64))

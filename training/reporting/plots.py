@@ -123,23 +123,32 @@ def reliability(truth: NDArray[np.intp], ways: Mapping[str, tuple[NDArray[np.flo
     return figure
 
 
-def history(rows: Sequence[Mapping[str, object]]) -> Figure:
-    """Loss, and accuracy where it is there, of each epoch, on training and validation pictures."""
-    shown = [name for name in ("loss", "accuracy") if any(name in row for row in rows)]
+def history(
+    rows: Sequence[Mapping[str, object]], names: Sequence[str] = ("loss", "accuracy"), highest: str | None = None
+) -> Figure:
+    """Some figures of each epoch, where they are there, on training and validation pictures.
+
+    Args:
+        highest: figure on validation whose best epoch is marked; the least loss where None.
+    """
+    shown = [name for name in names if any({name, f"val_{name}"} & row.keys() for row in rows)]
     figure = _figure(5.5 * max(1, len(shown)), 4.2)
     for axes, name in zip(figure.subplots(1, max(1, len(shown)), squeeze=False)[0], shown, strict=False):
         for key, label, colour, dashes in ((name, "training", BLUE, "-"), (f"val_{name}", "validation", ORANGE, "--")):
             values = [float(row[key]) if row.get(key) is not None else np.nan for row in rows]  # type: ignore[arg-type]
+            if np.isnan(values).all():
+                continue
             axes.plot(
                 np.arange(1, len(rows) + 1), values, dashes, color=colour, lw=2, label=label, marker=_marker(rows)
             )
         axes.set(xlabel="epoch", title=name)
         axes.grid(alpha=0.3)
         _legend(axes, "best")
-    best = _best(rows)
+    best = _best(rows, highest)
     for axes in figure.axes if best is not None else ():
         axes.axvline(best, color=GREY, lw=1, linestyle=":")
-        axes.set_xlabel(f"epoch (dotted: least validation loss, {best})")
+        what = f"highest {_plain(highest)} on validation" if highest else "least validation loss"
+        axes.set_xlabel(f"epoch (dotted: {what}, {best})")
     return figure
 
 
@@ -212,9 +221,10 @@ def _marker(rows: Sequence[object]) -> str:
     return "o" if len(rows) < 3 else ""  # a line of one epoch is not seen
 
 
-def _best(rows: Sequence[Mapping[str, object]]) -> int | None:
-    """Epoch with the least validation loss."""
-    told = [(float(row["val_loss"]), place) for place, row in enumerate(rows, 1) if row.get("val_loss") is not None]  # type: ignore[arg-type]
+def _best(rows: Sequence[Mapping[str, object]], highest: str | None) -> int | None:
+    """Epoch with the least validation loss, or the highest value of another figure."""
+    key, sign = (f"val_{highest}", -1) if highest else ("val_loss", 1)
+    told = [(sign * float(row[key]), place) for place, row in enumerate(rows, 1) if row.get(key) is not None]  # type: ignore[arg-type]
     return min(told)[1] if told else None
 
 
