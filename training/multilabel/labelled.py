@@ -72,7 +72,7 @@ def gathered(options: argparse.Namespace) -> Pictures:
     found = shine_skin.read(options.data)
     tell(found, options.out / ODDITIES)
     pictures = limited(found.pictures, options.limit)
-    given = prepare(pictures, options.cache / "pictures", found.oddities)
+    given = prepare(pictures, options.cache / "pictures")
     prepared = replace(given, pictures=grouped(given, pictures))
     gathering.tell_problems(prepared)
     before = weights.seen(options.weights)
