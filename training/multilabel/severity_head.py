@@ -88,6 +88,7 @@ def fit(
             loss=objective.Loss(recipe.aim),
             jit_compile=False,  # compiling ahead takes longer than the whole training
         )
+        heads.keep_freed_memory()
         model.fit(
             stream,
             validation_data=(checked, targets_of(validation.labels)),
