@@ -6,9 +6,9 @@ tuned on validation as the network's are. Who knows the batch alone rules out th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,9 @@ from training.evaluation import baselines
 from training.evaluation.baselines import FOREST
 from training.multilabel import thresholds
 from training.multilabel.objective import UNSAID, Labels
+
+if TYPE_CHECKING:
+    from sklearn.ensemble import RandomForestClassifier
 
 NOTHING, BATCH = "all negative", "generation batch alone"
 Shares = NDArray[np.float64]
@@ -46,16 +49,13 @@ class Told:
 
 def answered(train: Seen, validation: Seen, asked: Seen, *, seed: int, with_forest: bool = True) -> dict[str, Told]:
     """Method → what it answers to the asked pictures."""
-    tables: dict[str, tuple[Callable[[Seen], Table], Callable[[], Any]]] = {
-        BASELINE: (lambda one: statistics(one.prepared.facts), baselines.regression)
-    }
-    if with_forest:
-        tables[FOREST] = (lambda one: baselines.textures(one.prepared.crops), lambda: baselines.forest(seed))
     none = np.zeros(asked.labels.present.shape, np.intp)
-    found = {NOTHING: Told(none > 0, none), BATCH: by_batch(train, validation, asked)}
-    for name, (look, make) in tables.items():
-        found[name] = learned(train, validation, asked, look, make)
-    return found
+    found = {
+        NOTHING: Told(none > 0, none),
+        BATCH: by_batch(train, validation, asked),
+        BASELINE: by_statistics(train, validation, asked),
+    }
+    return found | ({FOREST: by_texture(train, validation, asked, seed)} if with_forest else {})
 
 
 def by_batch(train: Seen, validation: Seen, asked: Seen) -> Told:
@@ -70,27 +70,45 @@ def by_batch(train: Seen, validation: Seen, asked: Seen) -> Told:
     return Told(present, present.astype(np.intp), own)
 
 
-def learned(train: Seen, validation: Seen, asked: Seen, look: Callable[[Seen], Table], make: Callable[[], Any]) -> Told:
-    """A classifier for each condition's presence, another for its severity."""
-    rows, checked, given = look(train), look(validation), look(asked)
-    shares = [[_share(make, rows, there, one) for one in (checked, given)] for there in train.labels.present.T]
+def by_statistics(train: Seen, validation: Seen, asked: Seen) -> Told:
+    """A logistic regression for each condition's presence, another for its severity."""
+    rows, checked, given = (statistics(one.prepared.facts) for one in (train, validation, asked))
+    shares = [[_share(rows, there, one) for one in (checked, given)] for there in train.labels.present.T]
     tuned_on, own = (np.stack([one[place] for one in shares], axis=1) for place in (0, 1))
-    graded = [_grade(make, rows, severity, given) for severity in train.labels.severity.T]
+    graded = [_grade(rows, severity, given) for severity in train.labels.severity.T]
     present = own >= thresholds.tuned(tuned_on, validation.labels.present)
     return Told(present, np.stack(graded, axis=1), own)
 
 
-def _share(make: Callable[[], Any], rows: Table, there: NDArray[np.bool_], asked: Table) -> Shares:
-    """(N,) probability that a condition is there; its frequency where all or none of the pictures have it."""
+def by_texture(train: Seen, validation: Seen, asked: Seen, seed: int) -> Told:
+    """One forest for the presence of all conditions; another for all severities, of the pictures where all are labelled."""
+    rows, checked, given = (baselines.textures(one.prepared.crops) for one in (train, validation, asked))
+    labels = train.labels
+    trees = baselines.forest(seed).fit(rows, labels.present.astype(np.intp))
+    tuned_on, own = (_of_trees(trees, one) for one in (checked, given))
+    whole = (labels.severity != UNSAID).all(axis=1)
+    graded = baselines.forest(seed).fit(rows[whole], labels.severity[whole]).predict(given)
+    present = own >= thresholds.tuned(tuned_on, validation.labels.present)
+    return Told(present, np.asarray(graded, np.intp), own)
+
+
+def _of_trees(trees: RandomForestClassifier, rows: Table) -> Shares:
+    """(N, C) probabilities that each condition is there; one that all or none of the training pictures have is certain."""
+    columns = zip(trees.predict_proba(rows), trees.classes_, strict=True)
+    return np.stack([shares @ classes for shares, classes in columns], axis=1).astype(np.float64)
+
+
+def _share(rows: Table, there: NDArray[np.bool_], asked: Table) -> Shares:
+    """(N,) probability that a condition is there; certain where all or none of the pictures have it."""
     if there.all() or not there.any():
         return np.full(len(asked), float(there.all()))
-    return np.asarray(make().fit(rows, there).predict_proba(asked)[:, 1], np.float64)
+    return np.asarray(baselines.regression().fit(rows, there).predict_proba(asked)[:, 1], np.float64)
 
 
-def _grade(make: Callable[[], Any], rows: Table, severity: NDArray[np.intp], asked: Table) -> NDArray[np.intp]:
+def _grade(rows: Table, severity: NDArray[np.intp], asked: Table) -> NDArray[np.intp]:
     """(N,) severity, learned where it is labelled."""
     known = severity != UNSAID
     grades = np.unique(severity[known])
     if len(grades) < 2:
         return np.full(len(asked), grades[0] if len(grades) else 0, np.intp)
-    return np.asarray(make().fit(rows[known], severity[known]).predict(asked), np.intp)
+    return np.asarray(baselines.regression().fit(rows[known], severity[known]).predict(asked), np.intp)
