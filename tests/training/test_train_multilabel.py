@@ -5,11 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import runpy
-import signal
-import subprocess
 import sys
-import textwrap
-import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -19,27 +16,21 @@ import pytest
 for package in ("tensorflow", "sklearn", "yaml", "matplotlib", "mlflow", "optuna"):
     pytest.importorskip(package, reason=f"{package} is in the training environment only: make train-env")
 
+import keras  # noqa: E402
+
 from analyzer import artefact, model_card  # noqa: E402
 from analyzer.model_sources import NAME  # noqa: E402
 from analyzer.values import Demographics  # noqa: E402
 from tests.training.painted_tree import BATCHES, paint  # noqa: E402
 from tests.training.test_end_to_end import asked, photo, serving  # noqa: E402, F401  # a fixture
 from tests.training.test_train_hare_run import lighten  # noqa: E402
-from training import command, networks, train_multilabel  # noqa: E402
+from training import command, hare_run, networks, train_multilabel  # noqa: E402
 from training.data.shine_labels import CONDITIONS  # noqa: E402
 from training.evaluation import scores  # noqa: E402
 from training.multilabel import figures  # noqa: E402
 from training.multilabel.simple_methods import BATCH, NOTHING  # noqa: E402
 
 EPOCHS = 12
-CHILD = textwrap.dedent("""
-    import signal
-    from tests.training.test_train_hare_run import lighten
-    from training import command, train_multilabel
-    lighten()
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in what a shell starts in the background
-    command.run(train_multilabel.main)
-""")
 pytestmark = pytest.mark.timeout(900)
 
 
@@ -55,55 +46,45 @@ def sentence(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> str:
     return caught.value.code
 
 
+def options(place: Path) -> list[object]:
+    named = [place / "tree", "--out", place / "out", "--weights", place, "--model-dir", place / "models" / NAME]
+    amounts = ["--epochs", EPOCHS, "--views", 1, "--batch", 16, "--rate", 3e-3, "--folds", 2, "--trials", 1]
+    return [*named, "--backbone", "EfficientNetB0", *amounts]
+
+
+class Ends(keras.callbacks.Callback):
+    """Ctrl-C in the third epoch."""
+
+    def on_epoch_begin(self, epoch: int, logs: object = None) -> None:
+        if epoch == 2:
+            raise KeyboardInterrupt
+
+
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder of a run, interrupted once, with its tree, weights and models beside it."""
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Folder of a run, interrupted once and begun again, with its tree, weights and models beside it; light backbones."""
     place = tmp_path_factory.mktemp("multilabel")
-    paint(place / "tree", 3)
+    paint(place / "tree", 2)
     with pytest.MonkeyPatch.context() as patch:
         for name in ("_efficientnet", "_resnet"):
             patch.setattr(networks, name, getattr(networks, name))
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         lighten()
         networks.backbone("efficientnet").save_weights(place / "efficientnet.weights.h5")
-        arguments = [place / "tree", "--out", place / "out", "--weights", place, "--backbone", "EfficientNetB0"]
-        arguments += [
-            "--epochs",
-            EPOCHS,
-            "--views",
-            1,
-            "--batch",
-            16,
-            "--rate",
-            3e-3,
-            "--model-dir",
-            place / "models" / NAME,
-        ]
-        interrupt(arguments, place / "out" / "head" / "history.json")
-        run(patch, *arguments, "--folds", 2, "--trials", 2)
-    return place
-
-
-def interrupt(arguments: list[object], awaited: Path) -> None:
-    with subprocess.Popen(
-        [sys.executable, "-c", CHILD, *map(str, arguments)],
-        stderr=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        text=True,
-    ) as child:
-        end = time.monotonic() + 600
-        while not awaited.is_file() and time.monotonic() < end:
-            assert child.poll() is None, child.stderr.read() if child.stderr else ""
-            time.sleep(0.05)
-        child.send_signal(signal.SIGINT)
-        said = child.communicate(timeout=120)[1]
-    assert child.returncode == command.INTERRUPTED_CODE
-    assert said.strip().endswith(command.INTERRUPTED)
+        networks.backbone("resnet").save_weights(place / "other.weights.h5")
+        with patch.context() as cut:
+            cut.setattr(hare_run, "watched", lambda *_: [Ends()])
+            with pytest.raises(SystemExit) as ended:
+                run(cut, *options(place))
+            assert ended.value.code == command.INTERRUPTED_CODE
+        assert len(json.loads((place / "out" / "head" / "history.json").read_text())) == 2
+        run(patch, *options(place))
+        yield place
 
 
 def test_copies_stay_together_and_every_condition_is_in_every_part(home: Path) -> None:
     groups = json.loads((home / "out" / "split.json").read_text())["groups"]
-    assert len(groups) == 3 * 3 * sum(map(len, BATCHES.values()))
+    assert len(groups) == 2 * 3 * sum(map(len, BATCHES.values()))
     assert not any(name.endswith("_flipped") for name in groups)
     for part in ("train", "validation", "test"):
         inside = {name for name, held in groups.items() if held == part}
@@ -167,40 +148,23 @@ def test_a_posted_photo_is_answered_by_it(home: Path, photo: bytes, tmp_path: Pa
 def test_the_same_command_again_trains_nothing(
     home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for name in ("_efficientnet", "_resnet"):
-        monkeypatch.setattr(networks, name, getattr(networks, name))
-    lighten()
     before = (home / "out" / "metrics.json").read_text()
-    arguments = [home / "tree", "--out", home / "out", "--weights", home, "--backbone", "EfficientNetB0"]
-    arguments += [
-        "--epochs",
-        EPOCHS,
-        "--views",
-        1,
-        "--batch",
-        16,
-        "--rate",
-        3e-3,
-        "--model-dir",
-        home / "models" / NAME,
-    ]
-    run(monkeypatch, *arguments, "--folds", 2, "--trials", 2)
+    run(monkeypatch, *options(home))
     told = capsys.readouterr().out
     assert "fold 2: kept from an earlier run" in told
-    assert "trial 3" not in told
+    assert "trial 2" not in told
     assert (home / "out" / "metrics.json").read_text() == before
 
 
-def test_bad_input_ends_in_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    tree, out = paint(tmp_path / "tree", 1), tmp_path / "out"
-    told = sentence(monkeypatch, tree, "--out", out, "--weights", tmp_path / "nothing")
-    assert "expected a .weights.h5 file of ResNet50" in told
-    (tmp_path / "empty").mkdir()
-    networks.backbone("convnext").save_weights(tmp_path / "convnext.weights.h5")
-    one = [tmp_path / "empty", "--out", out, "--backbone", "ConvNeXtTiny", "--weights", tmp_path]
-    assert "expected the folder output_images" in sentence(monkeypatch, *one)
-    named = [tree, "--out", out, "--backbone", "EfficientNetB0", "--weights", tmp_path / "convnext.weights.h5"]
-    assert "are not those of EfficientNetB0" in sentence(monkeypatch, *named)
+def test_bad_input_ends_in_a_sentence(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tree, out = home / "tree", tmp_path / "out"
+    told = sentence(monkeypatch, tree, "--out", out, "--weights", tmp_path)
+    assert "expected a .weights.h5 file of ResNet50, or a folder that holds resnet.weights.h5" in told
+    light = ["--out", out, "--backbone", "EfficientNetB0", "--weights"]
+    assert "expected the folder output_images" in sentence(monkeypatch, tmp_path, *light, home)
+    shared = ["--cache", home / "out" / "cache", "--limit", 8]
+    told = sentence(monkeypatch, tree, *light, home / "other.weights.h5", *shared)
+    assert "are not those of EfficientNetB0" in told
 
 
 def test_help_answers_without_the_training_environment(

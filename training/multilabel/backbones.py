@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import keras
 
@@ -17,6 +18,7 @@ from training import networks, pretext, weights
 from training.command import BadInput
 from training.data.prepared import Prepared
 from training.features import Backbones
+from training.heads import Floats
 
 NAMES = {  # option → name in `networks`
     "EfficientNetB0": "efficientnet",
@@ -46,6 +48,25 @@ class Compiled:
         """What computes features as the service does."""
         network = runtime.load(self.xml, self.weights, threads=CORES, precision=precision)
         return Backbones(network, self.digest, network.precision, self.width)
+
+    def centred(self, usual: Floats) -> Compiled:
+        """The same, features and maps as what they differ from (D,) usual features by.
+
+        The features stay the means of the maps. Without it the head's bias holds the usual features, the maps by themselves
+        speak against nearly every condition, and Grad-CAM shows nothing: so it was in 62 % of the cases that were tried.
+        """
+        openvino = runtime.openvino()
+        ops = openvino.opset13
+        graph = openvino.Core().read_model(model=self.xml, weights=self.weights)
+        shifted = []
+        for port in graph.outputs:
+            names, given = port.get_names(), port.node.input_value(0)
+            node = ops.subtract(given, usual.reshape((1,) * (len(port.partial_shape) - 1) + (-1,)))
+            given.get_tensor().set_names(set())
+            node.output(0).set_names(names)
+            shifted.append(ops.result(node))
+        digest = hashlib.sha256(self.digest.encode() + usual.tobytes()).hexdigest()
+        return Compiled(*_files(openvino.Model(shifted, graph.get_parameters(), "backbone")), digest, self.width)
 
 
 def check(backbone: str, choice: str) -> None:
@@ -113,10 +134,15 @@ def compiled(backbone: keras.Model) -> Compiled:
     digest = hashlib.sha256(backbone.name.encode())
     for one in backbone.get_weights():
         digest.update(one.tobytes())
+    return Compiled(*_files(prepared.build()), digest.hexdigest(), backbone.output.shape[1])
+
+
+def _files(graph: Any) -> tuple[bytes, bytes]:
+    """OpenVINO's two files of a graph, f32."""
     with tempfile.TemporaryDirectory() as folder:
         xml, numbers = Path(folder) / "network.xml", Path(folder) / "network.bin"
-        openvino.save_model(prepared.build(), xml, compress_to_fp16=False)
-        return Compiled(xml.read_bytes(), numbers.read_bytes(), digest.hexdigest(), backbone.output.shape[1])
+        runtime.openvino().save_model(graph, xml, compress_to_fp16=False)
+        return xml.read_bytes(), numbers.read_bytes()
 
 
 def _imagenet(backbone: str) -> keras.Model:

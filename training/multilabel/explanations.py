@@ -10,27 +10,24 @@ from numpy.typing import NDArray
 
 from analyzer import artefact, head
 from training import gradcam
-from training.features import Backbones
-from training.heads import Chain
 from training.multilabel.figures import Answers
+from training.multilabel.outcome import Served
 from training.reporting import plots
 
 SHOWN = 2  # pictures of a condition, those of which the network is surest
 
 
-def write(
-    backbones: Backbones, chain: Chain, crops: NDArray[np.uint8], answers: Answers, folder: Path
-) -> dict[str, Path]:
+def write(served: Served, crops: NDArray[np.uint8], answers: Answers, folder: Path) -> dict[str, Path]:
     """Condition → PNG with pictures and their maps; conditions that no test picture has are left out.
 
     The maps are Grad-CAM as the service draws it: the features are means of the last maps, so that the gradient of a condition's
-    logit by a feature weighs that map (Selvaraju et al., ICCV 2017).
+    logit by a feature weighs that map (Selvaraju et al., ICCV 2017); maps are what differs from the usual picture.
 
     Args:
         crops: (N, S, S, 3) uint8 of the pictures that were answered to.
     """
     assert answers.shares is not None
-    dense, found = head.of_layers(chain), {}
+    dense, network, found = head.of_layers(served.chain), served.compiled.opened().network, {}
     for place, name in enumerate(answers.conditions):
         rows = _surest(answers.truth.present[:, place], answers.shares[:, place])
         if not len(rows):
@@ -38,7 +35,7 @@ def write(
         shown: list[NDArray[np.uint8]] = []
         titles: list[str] = []
         for row in rows:
-            given = backbones.network(crops[row][None])
+            given = network(crops[row][None])
             maps = [given[port][0] for port in given if port != artefact.FEATURES]
             seen = head.activation_map(maps, dense.gradient(given[artefact.FEATURES][0], place))
             shown += [crops[row], gradcam.drawn(crops[row], seen)]

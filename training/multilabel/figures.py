@@ -82,7 +82,7 @@ class Answers:
 def overall(answers: Answers) -> dict[str, Metric]:
     """Figures of all pictures; those that cannot be told are left out."""
     found = {EARNED: within_batches(answers), **presence(answers), **graded(answers)}
-    return _told({name: bootstrap.metric(values, len(answers.present)) for name, values in found.items()})
+    return _told(_with_intervals(found, answers, np.ones(len(answers.present), bool)))
 
 
 def presence(answers: Answers) -> dict[str, Values]:
@@ -172,7 +172,7 @@ def _of_condition(answers: Answers, one: int) -> dict[str, Metric]:
     if answers.shares is not None and truth.any() and not truth.all():
         values |= zip((AUROC, AVERAGE_PRECISION), answers.areas[one], strict=True)
     values |= _of_severity(answers.tables[:, one]) | {QWK: kappa(answers.tables[:, one])}
-    return found | {name: bootstrap.metric(drawn, len(truth)) for name, drawn in values.items()}
+    return found | _with_intervals(values, answers, truth)
 
 
 def _of_severity(tables: NDArray[np.float64]) -> dict[str, Values]:
@@ -207,6 +207,14 @@ def _false_alarms(answers: Answers) -> Metric:
     alarms = answers.present[:, never].sum(axis=1)
     drawn = answers.bootstrap.totals(np.stack([alarms, np.full(len(alarms), never.sum())], axis=1))
     return bootstrap.metric(ratio(drawn[:, 0], drawn[:, 1]), len(alarms))
+
+
+def _with_intervals(values: Mapping[str, Values], answers: Answers, among: NDArray[np.bool_]) -> dict[str, Metric]:
+    """Figures of all pictures; shares of which all or none are hit with the exact interval for the groups `among`."""
+    found = {name: bootstrap.metric(drawn, len(among)) for name, drawn in values.items()}
+    groups = len(np.unique(answers.bootstrap.groups[among]))
+    shares = {name: found[name] for name in (EXACT, SEVERITY_PRESENT) if name in found and groups}
+    return found | {name: bootstrap.widened(one, groups) for name, one in shares.items()}
 
 
 def _told(found: Mapping[str, Metric]) -> dict[str, Metric]:

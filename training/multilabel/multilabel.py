@@ -11,7 +11,6 @@ from dataclasses import asdict
 import numpy as np
 from numpy.typing import NDArray
 
-from analyzer.distribution import Distribution
 from analyzer.keras_files import KerasForm
 from analyzer.model_card import ModelCard
 from training import export, features, hare_run
@@ -31,7 +30,7 @@ from training.multilabel import (
 from training.multilabel.labelled import Pictures
 from training.multilabel.multilabel_report import Run
 from training.multilabel.objective import Aim
-from training.multilabel.outcome import LEARNED_FROM, Network
+from training.multilabel.outcome import LEARNED_FROM, Network, Served
 from training.multilabel.severity_head import MACRO_F1, Known, Recipe
 from training.multilabel.top_tuning import Shown
 from training.tracking import Tracker
@@ -61,10 +60,10 @@ def finish(network: Network, pictures: Pictures, recipe: Recipe, options: argpar
     answers = outcome.answers_of(outcome.told_of(network, rows, limits), pictures, rows)
     simple = outcome.simple_answers(pictures, options)
     folded, fold = outcome.folded(network, pictures, recipe, options) if options.folds else ({}, np.zeros(0, np.intp))
-    known, limit = outcome.familiar(network, pictures)
-    outputs = network.chain[-1][1].size
-    drawn = multilabel_card.card(answers, simple, limits, limit, network.compiled, outputs, pictures, options)
-    card = exported(network, recipe, drawn, known, options)
+    served = outcome.served(network, pictures)
+    card = exported(
+        network, served, recipe, multilabel_card.card(answers, simple, limits, served, pictures, options), options
+    )
     shown = pictures.prepared.crops[rows]
     run = Run(
         command=shlex.join(["python", "-m", "training.train_multilabel", *sys.argv[1:]]),
@@ -76,14 +75,14 @@ def finish(network: Network, pictures: Pictures, recipe: Recipe, options: argpar
         folds=folded,
         fold=fold.tolist(),
         history=network.history,
-        explanations=explanations.write(network.opened, network.chain, shown, answers, options.out / "plots"),
+        explanations=explanations.write(served, shown, answers, options.out / "plots"),
     )
     multilabel_report.write(run, options.out)
     return card
 
 
 def exported(
-    network: Network, recipe: Recipe, card: ModelCard, known: Distribution, options: argparse.Namespace
+    network: Network, served: Served, recipe: Recipe, card: ModelCard, options: argparse.Namespace
 ) -> ModelCard:
     """The artefact: what is compiled must answer as the whole network does in Keras."""
     whole = top_tuning.joined(network.backbone, network.chain, len(CONDITIONS), recipe)
@@ -91,8 +90,8 @@ def exported(
     def answer(shown: NDArray[np.uint8]) -> NDArray[np.float32]:
         return np.asarray(whole.predict(shown.astype(np.float32), batch_size=2, verbose=0), np.float32)
 
-    form = KerasForm(network.compiled.xml, network.compiled.weights, network.chain, 0)
-    return export.export_severities(form, answer, options.model_dir, card, known)
+    form = KerasForm(served.compiled.xml, served.compiled.weights, served.chain, 0)
+    return export.export_severities(form, answer, options.model_dir, card, served.known)
 
 
 def recipe_of(options: argparse.Namespace) -> Recipe:

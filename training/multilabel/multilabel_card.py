@@ -14,9 +14,9 @@ from training import evaluate, export, weights
 from training.cards import PARITY
 from training.data.shine_skin import CONDITIONS
 from training.multilabel import figures
-from training.multilabel.backbones import Compiled
 from training.multilabel.figures import Answers
 from training.multilabel.labelled import Pictures
+from training.multilabel.outcome import Served
 from training.multilabel.simple_methods import BATCH
 
 NAME, VERSION = "hare_run_v6_facial", "6.0.0-multilabel"
@@ -41,9 +41,7 @@ def card(
     answers: Answers,
     simple: Mapping[str, Answers],
     thresholds: Sequence[float],
-    limit: float,
-    compiled: Compiled,
-    outputs: int,
+    served: Served,
     pictures: Pictures,
     options: argparse.Namespace,
 ) -> ModelCard:
@@ -53,8 +51,7 @@ def card(
         answers: of the network to the test pictures.
         simple: method → its answers to the same.
         thresholds: of each condition.
-        limit: distance of features beyond which a picture is unfamiliar.
-        outputs: of the head.
+        served: what the artefact holds.
     """
     presence = {severity.presence_threshold(name): float(one) for name, one in zip(CONDITIONS, thresholds, strict=True)}
     side = preprocessing.SIDE_PX
@@ -67,11 +64,17 @@ def card(
         inputs=(ModelInput("image", (1, side, side, 3), "NHWC", "uint8", preprocessing.FACE),),
         outputs=(
             ModelOutput(
-                artefact.FEATURES, (1, compiled.width), f"global averages of the last maps of {options.backbone}"
+                artefact.FEATURES,
+                (1, served.compiled.width),
+                f"global averages of the last maps of {options.backbone}, less the usual ones",
             ),
-            ModelOutput("logits", (1, outputs), "presence of each condition, then its severity (analyzer/severity.py)"),
+            ModelOutput(
+                "logits",
+                (1, served.chain[-1][1].size),
+                "presence of each condition, then its severity (analyzer/severity.py)",
+            ),
         ),
-        thresholds={**presence, "distance": round(limit, 4), "parity_probability": PARITY},
+        thresholds={**presence, "distance": round(served.limit, 4), "parity_probability": PARITY},
         decision_rule=RULE,
         training_data=sources(pictures),
         split=Split(SPLIT, ("stem without _flipped",), {part: len(rows) for part, rows in pictures.rows.items()}),

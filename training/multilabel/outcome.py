@@ -74,16 +74,34 @@ def simple_answers(pictures: Pictures, options: argparse.Namespace) -> dict[str,
     return {name: answers_of(told, pictures, pictures.rows["test"]) for name, told in found.items()}
 
 
-def familiar(network: Network, pictures: Pictures) -> tuple[Distribution, float]:
-    """Where the features of the training pictures and their views lie, and the distance that most of validation keeps."""
+@dataclass(frozen=True, eq=False)
+class Served:
+    """What the service is given: features and maps that differ from the usual ones, a head that knows them as such.
+
+    Attributes:
+        known: where the features of the training pictures and of their views lie.
+        limit: distance that most validation pictures keep.
+    """
+
+    compiled: Compiled
+    chain: Chain
+    known: Distribution
+    limit: float
+
+
+def served(network: Network, pictures: Pictures) -> Served:
+    """The form of a network that is served."""
     own = network.features[pictures.rows["train"]]
     flat = own.reshape(-1, own.shape[2])
+    usual, spread = heads.usual_range(flat)
     kinds = [str(pictures.prepared.pictures[row].label) for row in pictures.rows["train"]]
     index = np.repeat(np.unique(kinds, return_inverse=True)[1], own.shape[1])
     rank = min(distribution.RANK, (len(flat) - len(np.unique(kinds))) // 2)
-    found = distribution.fit(heads.clipped(flat, *heads.usual_range(flat)), index, rank)
-    checked = network.features[pictures.rows["validation"], 0].astype(np.float32)
-    return found, float(np.quantile([found.distance(one) for one in checked], cards.FAMILIAR_SHARE))
+    known = distribution.fit(heads.clipped(flat, usual, spread) - usual, index, rank)
+    checked = network.features[pictures.rows["validation"], 0].astype(np.float32) - usual
+    limit = float(np.quantile([known.distance(one) for one in checked], cards.FAMILIAR_SHARE))
+    (kernel, bias), *rest = network.chain
+    return Served(network.compiled.centred(usual), ((kernel, bias + usual @ kernel), *rest), known, limit)
 
 
 def folded(
