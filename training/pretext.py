@@ -45,7 +45,12 @@ class Course:
     rate: float
 
 
-COURSES = {"efficientnet": Course(64, 8, 32, 1.5e-3), "resnet": Course(96, 3, 32, 1e-3)}
+COURSES = {
+    "efficientnet": Course(64, 8, 32, 1.5e-3),
+    "resnet": Course(96, 3, 32, 1e-3),
+    "resnet101": Course(96, 3, 32, 1e-3),
+    "convnext": Course(64, 8, 32, 1e-3),
+}
 WEIGHT_DECAY = 0.02
 WINDOW = (0.8, 1.6)  # side of the window in px of the crop, over the side that the network sees
 SETTLING_BATCHES, SETTLING_BATCH = 30, 16
@@ -101,7 +106,7 @@ def learn(
     epochs: int | None = None,
     seed: int = command.SEED,
 ) -> Path:
-    """Train one backbone, ``"efficientnet"`` or ``"resnet"``, on (N, 224, 224, 3) uint8 crops; the file with its weights."""
+    """Train one backbone of `COURSES` on (N, 224, 224, 3) uint8 crops; the file with its weights."""
     course = COURSES[name]
     epochs = epochs or course.epochs
     finished = work / f"{name}.weights.h5"

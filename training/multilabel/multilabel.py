@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from analyzer.keras_files import KerasForm
 from analyzer.model_card import ModelCard
-from training import export, features, hare_run
+from training import export, features, hare_run, weights
 from training.data.augmentation import STANDARD
 from training.data.shine_skin import CONDITIONS
 from training.features import Backbones
@@ -114,8 +114,7 @@ def trained(pictures: Pictures, options: argparse.Namespace, tracker: Tracker) -
         seed=options.seed,
     )
     compiled = backbones.compiled(backbone)
-    opened = compiled.opened(options.precision)
-    fed = features_of(opened, pictures, options)
+    fed = features_of(compiled.opened(options.precision), pictures, options)
     train, validation = (known_of(fed, pictures, part) for part in LEARNED_FROM)
     recipe = recipe_of(options)
     if options.trials:
@@ -124,7 +123,8 @@ def trained(pictures: Pictures, options: argparse.Namespace, tracker: Tracker) -
         recipe = recipe_search.best(train, validation, recipe, options)
     told = hare_run.watched("head", recipe.epochs, options.out, tracker)
     fitted = severity_head.fit(train, validation, recipe, options.out / "head", told)
-    return Network(backbone, compiled, opened, fed, fitted.chain, fitted.history), recipe
+    taught = learned_from(pictures) if options.weights == weights.NONE else pictures.seen
+    return Network(backbone, taught, compiled, fed, fitted.chain, fitted.history), recipe
 
 
 def fine_tuned(
@@ -148,9 +148,14 @@ def fine_tuned(
     if after <= before:
         return network
     compiled = backbones.compiled(found.backbone)
-    opened = compiled.opened(options.precision)
-    fed = features_of(opened, pictures, argparse.Namespace(**{**vars(options), "views": 0}))
-    return Network(found.backbone, compiled, opened, fed, found.chain, found.history)
+    without_views = argparse.Namespace(**{**vars(options), "views": 0})
+    fed = features_of(compiled.opened(options.precision), pictures, without_views)
+    return Network(found.backbone, learned_from(pictures), compiled, fed, found.chain, found.history)
+
+
+def learned_from(pictures: Pictures) -> frozenset[str]:
+    """Groups of the part "train"."""
+    return frozenset(pictures.groups[row] for row in pictures.rows["train"])
 
 
 def features_of(opened: Backbones, pictures: Pictures, options: argparse.Namespace) -> NDArray[np.float16]:

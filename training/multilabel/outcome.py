@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 
 from analyzer import distribution, severity
 from analyzer.distribution import Distribution
-from training import cards, heads, weights
+from training import cards, heads
 from training.data.shine_skin import CONDITIONS
-from training.features import Backbones
 from training.heads import Chain
 from training.multilabel import folds, simple_methods, thresholds
 from training.multilabel.backbones import Compiled
@@ -32,11 +31,17 @@ Rows = NDArray[np.intp]
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """A backbone, its compiled forms, its head, the features that the head was fed (all pictures, views), and its history."""
+    """A backbone and its head.
+
+    Attributes:
+        taught: groups that the backbone learned from.
+        features: (N, 1 + views, D) of all pictures, as `compiled` gives them.
+        history: of the head, or of both together.
+    """
 
     backbone: keras.Model
+    taught: frozenset[str]
     compiled: Compiled
-    opened: Backbones
     features: NDArray[np.float16]
     chain: Chain
     history: list[Row]
@@ -110,7 +115,7 @@ def folded(
     """Answers of heads and of simple methods to the pictures of the parts "train" and "validation", out of fold; the folds."""
     rows = np.concatenate([pictures.rows[part] for part in LEARNED_FROM])
     own = [pictures.prepared.pictures[row] for row in rows]
-    table = Table(own, network.features[rows], pictures.labels.of(rows), learned_before(pictures, options))
+    table = Table(own, network.features[rows], pictures.labels.of(rows), network.taught)
     found = folds.answers(table, options.folds, recipe, options.out)
     asked = rows[found.rows]
     told = {
@@ -118,13 +123,6 @@ def folded(
         **simple_out_of_fold(found, rows, pictures, options),
     }
     return {name: answers_of(one, pictures, asked) for name, one in told.items()}, found.fold
-
-
-def learned_before(pictures: Pictures, options: argparse.Namespace) -> frozenset[str]:
-    """Groups that the backbone learned from."""
-    if options.weights == weights.NONE:
-        return frozenset(pictures.groups[row] for row in pictures.rows["train"])
-    return pictures.seen
 
 
 def simple_out_of_fold(
