@@ -61,30 +61,34 @@ def dealt(table: Table, count: int, seed: int) -> Rows:
     """(N,) fold of each picture by condition, severity and batch; -1 for those that the backbone learned from.
 
     Raises:
-        BadInput: a condition has fewer groups than there are folds.
+        TooFewGroups: a condition has fewer groups than there are folds.
     """
     answer = np.full(len(table.pictures), -1, np.intp)
     free = np.flatnonzero([one.group not in table.seen for one in table.pictures])
-    try:
-        own = [table.pictures[row] for row in free]
-        answer[free] = partition.folds(own, count, seed=seed, key=shine_skin.stratum)
-    except partition.TooFewGroups as error:
-        told = f" {len(answer) - len(free)} pictures that the backbone learned from are in no fold." * bool(table.seen)
-        raise command.BadInput(f"--folds {count}: {error}{told} --folds may ask for fewer.") from error
+    own = [table.pictures[row] for row in free]
+    answer[free] = partition.folds(own, count, seed=seed, key=shine_skin.stratum)
     return answer
 
 
 def answers(table: Table, count: int, recipe: Recipe, work: Path) -> OutOfFold:
-    """Train a head for each fold and ask it about the pictures of that fold."""
-    place = dealt(table, count, recipe.seed)
-    parts = [_parts(table, place, fold, recipe.seed) for fold in range(count)]
+    """Train a head for each fold and ask it about the pictures of that fold.
+
+    Raises:
+        BadInput: a condition has too few groups of pictures for so many folds.
+    """
+    try:
+        place = dealt(table, count, recipe.seed)
+        parts = [_parts(table, place, fold, recipe.seed) for fold in range(count)]
+    except partition.TooFewGroups as error:
+        told = " Pictures that the backbone learned from are in no fold." * bool(table.seen)
+        raise command.BadInput(f"--folds {count}: {error}{told} Another number of folds may do.") from error
     held = [np.flatnonzero(place == fold) for fold in range(count)]
     found = [_fold(table, fold, held[fold], *parts[fold], recipe, work) for fold in range(count)]
     rows, number = np.concatenate(held), np.repeat(np.arange(count), [len(one) for one in held])
-    shares, present, severity = (
+    shares, present, severity_told = (
         np.concatenate([one[name] for one in found]) for name in ("shares", "present", "severity")
     )
-    return OutOfFold(rows, number, shares, present, severity, *map(list, zip(*parts, strict=True)))
+    return OutOfFold(rows, number, shares, present, severity_told, *map(list, zip(*parts, strict=True)))
 
 
 def _parts(table: Table, place: Rows, fold: int, seed: int) -> tuple[Rows, Rows]:
