@@ -88,16 +88,16 @@ def fit(
             loss=objective.Loss(recipe.aim),
             jit_compile=False,  # compiling ahead takes longer than the whole training
         )
-        heads.keep_freed_memory()
-        model.fit(
-            stream,
-            validation_data=(checked, targets_of(validation.labels)),
-            validation_batch_size=512,
-            epochs=recipe.epochs,
-            shuffle=False,  # the stream has an order of its own, which a resumed training finds again
-            callbacks=[Paced(stream), judged, best, backup(work / BACKUP), *callbacks],
-            verbose=0,
-        )
+        with heads.keeping_memory():
+            model.fit(
+                stream,
+                validation_data=(checked, targets_of(validation.labels)),
+                validation_batch_size=512,
+                epochs=recipe.epochs,
+                shuffle=False,  # the stream has an order of its own, which a resumed training finds again
+                callbacks=[Paced(stream), judged, best, backup(work / BACKUP), *callbacks],
+                verbose=0,
+            )
         with command.whole(work / FINISHED) as path:
             path.write_text(json.dumps({"epochs": len(best.history)}))
     model.load_weights(work / BEST)
