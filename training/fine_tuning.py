@@ -42,19 +42,21 @@ class Pixels(keras.utils.PyDataset):
         seed: int,
         *,
         moves: bool,
+        batch: int = BATCH,
     ) -> None:
         super().__init__(workers=0)
+        self.batch = batch
         self.crops, self.rows, self.seed, self.moves, self.epoch = crops, np.asarray(rows, np.intp), seed, moves, 0
         self.targets, self.weights = targets, weights
 
     def __len__(self) -> int:
-        return -(-len(self.rows) // BATCH)
+        return -(-len(self.rows) // self.batch)
 
     def __getitem__(self, index: int) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
         order = np.arange(len(self.rows))
         if self.moves:
             order = np.random.default_rng((self.seed, self.epoch)).permutation(order)
-        places = order[index * BATCH : (index + 1) * BATCH]
+        places = order[index * self.batch : (index + 1) * self.batch]
         pictures = np.stack([self._picture(place) for place in places]).astype(np.float32)
         return pictures, self.targets[places], self.weights[places]
 
@@ -92,7 +94,7 @@ def tuned(
     networks.unfreeze_top(copy)
     logits = keras.Model(copy.inputs, copy.get_layer("logits").output)
     stream, checked = (
-        Pixels(crops, rows, *_balanced(truth, classes), seed, moves=moves)
+        Pixels(crops, rows, *balanced(truth, classes), seed, moves=moves)
         for (rows, truth), moves in ((train, True), (validation, False))
     )
     best = Best(work, PATIENCE)
@@ -118,7 +120,7 @@ def tuned(
     return answer, best.history
 
 
-def _balanced(truth: Indices, classes: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def balanced(truth: Indices, classes: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """One-hot classes, and weights with which all classes count alike."""
     return keras.utils.to_categorical(truth, classes), balanced_weights(truth, classes).astype(np.float32)
 

@@ -83,6 +83,7 @@ def fit(
     sample_weights: NDArray[np.floating] | None = None,
     work: Path,
     callbacks: Sequence[keras.callbacks.Callback] = (),
+    metrics: Sequence[keras.metrics.Metric] = (),
 ) -> Fitted:
     """Train a head; one that was finished in `work` with the same data and recipe is given back at once.
 
@@ -94,6 +95,7 @@ def fit(
         sample_weights: (N,) in place of the recipe's class weights.
         work: folder for the state of this one training.
         callbacks: further ones, such as TensorBoard.
+        metrics: further figures of the history, of unweighed pictures.
     """
     features = features if features.ndim == 3 else features[:, None]
     validation_features = validation_features if validation_features.ndim == 2 else validation_features[:, 0]
@@ -110,6 +112,7 @@ def fit(
         model.compile(
             keras.optimizers.Adam(_rate(recipe, len(batches))),
             loss=keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=recipe.label_smoothing),
+            metrics=list(metrics),
             weighted_metrics=["accuracy"],
             jit_compile=False,  # compiling ahead takes longer than the whole training
         )

@@ -50,6 +50,10 @@ class Remote:
     key_place: str = "open the page in a browser, sign in and download the file there; then give its path instead"
 
 
+class Unreachable(BadInput):
+    """The host did not give the file, but may do so later."""
+
+
 class _Broken(Exception):
     """This attempt failed; another may go on from where it broke."""
 
@@ -124,7 +128,7 @@ def _complete(remote: Remote, part: Path, pause: Callable[[float], object]) -> N
         except _Broken as error:
             barren = 0 if _size(part) > before else barren + 1
             if barren == ATTEMPTS:
-                raise BadInput(
+                raise Unreachable(
                     f"{remote.url}: given up after {ATTEMPTS} attempts ({error}); run the command again to go on, "
                     f"{size(_size(part))} are kept."
                 ) from error
