@@ -32,7 +32,6 @@ FOREST, CONSTANT = "random forest", "always the most frequent"
 SAMPLED = "mel"  # the diagnosis whose samples are explained
 SAMPLES = 4  # of those that were recognised, and of those that were missed
 BATCH = 64  # pictures that are answered at once
-Figures = Mapping[str, Mapping[str, Any]]
 
 
 def inputs(settings: Settings) -> str:
@@ -42,8 +41,7 @@ def inputs(settings: Settings) -> str:
 def run(settings: Settings) -> Sequence[Path]:
     """Ask the network, the forest and the constant answer; open the test part for it."""
     found = lesions.read(settings.lesions)
-    history = json.loads(settings.history.read_text(encoding="utf-8"))
-    kept = json.loads(settings.forest.read_text(encoding="utf-8"))
+    history, kept = (json.loads(path.read_text(encoding="utf-8")) for path in (settings.history, settings.forest))
     told = {f"{FOREST}, {way} split": forest(found, kept, way) for way in WAYS} | {CONSTANT: constant(found)}
     crops = {part: crops_of(found, part, settings.side_px) for part in PARTS}
     for phase in history["phases"]:
@@ -51,25 +49,33 @@ def run(settings: Settings) -> Sequence[Path]:
         told[phase] = {part: of_network(network, found, part, crops[part]) for part in PARTS}
         if phase == history["chosen"]:
             explained(network, told[phase]["test"], crops["test"], settings.gradcam)
-    test = told[history["chosen"]]["test"]
-    measured = {who: {part: plain(scores.overall(one)) for part, one in parts.items()} for who, parts in told.items()}
-    figures = {
-        "chosen": history["chosen"],
+    with command.whole(settings.metrics) as path:
+        path.write_text(json.dumps(figures(found, told, history["chosen"]) | {"leak": kept["leak"]}, indent=1) + "\n")
+    written(found, told[history["chosen"]]["test"], settings.predictions)
+    return [settings.metrics, settings.predictions, *([settings.gradcam] if settings.gradcam.is_file() else [])]
+
+
+def figures(found: Lesions, told: Mapping[str, Mapping[str, Answers]], chosen: str) -> dict[str, Any]:
+    """What metrics.json holds: every figure of everybody who answered, and the chosen phase class by class.
+
+    Args:
+        told: who answers → part → answers.
+        chosen: phase of the network that was kept.
+    """
+    test, other = told[chosen]["test"], told[f"{FOREST}, {NETWORK} split"]["test"]
+    leaked = {way: lesions.leaked(found.groups, found.parts[way])[found.rows(way, "test")] for way in WAYS}
+    return {
+        "chosen": chosen,
         "classes": list(found.classes),
         "sizes": {way: {part: len(found.rows(way, part)) for part in ("train", *PARTS)} for way in WAYS},
-        "leaked share": {
-            way: float(lesions.leaked(found.groups, found.parts[way])[found.rows(way, "test")].mean()) for way in WAYS
+        "leaked share": {way: float(held.mean()) for way, held in leaked.items()},
+        "figures": {
+            who: {part: plain(scores.overall(one)) for part, one in parts.items()} for who, parts in told.items()
         },
-        "figures": measured,
         "of classes": {name: plain(one) for name, one in scores.of_classes(test).items()},
         "confusion": scores.confusion(test).tolist(),
-        "confusion of the forest": scores.confusion(told[f"{FOREST}, {NETWORK} split"]["test"]).tolist(),
-        "leak": kept["leak"],
+        "confusion of the forest": scores.confusion(other).tolist(),
     }
-    with command.whole(settings.metrics) as path:
-        path.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
-    written(found, test, settings.predictions)
-    return [settings.metrics, settings.predictions, *([settings.gradcam] if settings.gradcam.is_file() else [])]
 
 
 def of_network(network: keras.Model, found: Lesions, part: str, crops: NDArray[np.uint8]) -> Answers:
@@ -107,14 +113,14 @@ def crops_of(found: Lesions, part: str, side_px: int) -> NDArray[np.uint8]:
     return lesions.crops_of([found.pictures[row] for row in found.rows(NETWORK, part)], side_px)
 
 
-def explained(network: keras.Model, test: Answers, crops: NDArray[np.uint8], to: Path) -> Path | None:
-    """Grad-CAM of melanomas: the surest that were recognised, then the surest that were missed; None without any."""
+def explained(network: keras.Model, test: Answers, crops: NDArray[np.uint8], to: Path) -> None:
+    """Draw Grad-CAM of melanomas: the surest that were recognised, then the surest that were missed; nothing without any."""
     from training import gradcam
     from training.reporting import plots
 
     to.unlink(missing_ok=True)
     if SAMPLED not in test.classes or test.shares is None:
-        return None
+        return
     label = list(test.classes).index(SAMPLED)
     rows = sampled(test, label)
     pictures, titles = [], []
@@ -123,7 +129,8 @@ def explained(network: keras.Model, test: Answers, crops: NDArray[np.uint8], to:
         told = f"answer {test.classes[test.answered[row]]}, {SAMPLED} {test.shares[row, label]:.2f}"
         pictures += [enlarged(crops[row]), gradcam.drawn(crops[row], evidence)]
         titles += [f"is {SAMPLED}, {told}", f"evidence for {SAMPLED}"]
-    return plots.save(plots.sheet(pictures, titles), to) if rows else None
+    if rows:
+        plots.save(plots.sheet(pictures, titles), to)
 
 
 def sampled(test: Answers, label: int) -> list[int]:

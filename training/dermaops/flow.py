@@ -34,7 +34,7 @@ QUIETLY = {  # environment variable → value, where nothing is set
     "DO_NOT_TRACK": "1",  # Prefect's client tells Amplitude otherwise, as soon as it is imported
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",  # … and its server Prefect itself
     "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "true",
-    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "300",  # 20 s are too few on a busy machine
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "600",  # 20 s are too few on a busy machine
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",  # tracebacks stay in the server's log; people get sentences
     "PREFECT_CLI_PROMPT": "false",
 }
@@ -51,23 +51,30 @@ def run(settings: Settings, stages: Sequence[Stage], forced: Collection[str], pa
     Raises:
         BadInput: (or another error) of the stage that failed, or the local server does not start.
     """
-    for name, value in (QUIETLY | {"PREFECT_HOME": str(settings.out.resolve() / "prefect")}).items():
+    home = settings.out.resolve() / "prefect"
+    home.mkdir(parents=True, exist_ok=True)
+    for name, value in (QUIETLY | {"PREFECT_HOME": str(home)}).items():
         os.environ.setdefault(name, value)
     from prefect import flow
 
     outcomes: dict[str, Outcome] = {}
+    failures: list[BaseException] = []
 
     def dermaops() -> None:
         try:
             for stage in stages:
                 task_of(stage, settings, forced, pauses, outcomes)()
         except BaseException as error:
+            failures.append(error)
             tell(settings, outcomes, reason(error))
             raise
         tell(settings, outcomes, None)
 
     with server():
-        flow(name=NAME, validate_parameters=False, persist_result=False)(dermaops)()
+        try:
+            flow(name=NAME, validate_parameters=False, persist_result=False)(dermaops)()
+        except BaseException as error:  # Ctrl-C ends the server too, and Prefect then tells of that
+            raise (failures[0] if failures else error) from None
 
 
 def task_of(
@@ -105,7 +112,8 @@ def task_of(
 
 def worth_retrying(error: Exception) -> bool:
     """Whether time may mend it: not what a person has to mend, but a host that is away, and what nobody foresaw."""
-    return isinstance(error, Unreachable) or command.explained(error) is None
+    is_ours = type(error).__module__ == "analyzer.errors"  # such as a reader that was too slow on a busy machine
+    return is_ours or isinstance(error, Unreachable) or command.explained(error) is None
 
 
 def reason(error: BaseException) -> str:
@@ -143,6 +151,7 @@ def server() -> Iterator[None]:
     try:
         own.start()
     except Exception as error:  # a RuntimeError of Prefect's, or what its HTTP client raises
+        own.stop()
         raise BadInput(
             f"Prefect's local server did not start ({reason(error)}); try again, or name a server with PREFECT_API_URL."
         ) from error
