@@ -79,7 +79,7 @@ def parsed() -> argparse.Namespace:
     add("--repeats", type=command.counted, default=5, help="splits on which the leak is measured (default %(default)s)")
     add("--pauses", type=pause, default=1.0, metavar="FACTOR", help="multiplies the pauses before retries (default 1)")
     add("--cache", type=Path, help="folder of the features; several runs may share it (default: DIR/cache)")
-    add("--seed", type=int, default=command.SEED, help="of split, views and weights (default %(default)s)")
+    add("--seed", type=command.seed, default=command.SEED, help="of split, views and weights (default %(default)s)")
     return parser.parse_args()
 
 
@@ -107,7 +107,7 @@ def settings_of(options: argparse.Namespace) -> Settings:
 
 def side(text: str) -> int:
     """Pixels from 32, which is what ResNet50 needs, as an option's type."""
-    value = int(text)
+    value = command.whole_number(text)
     if value < 32:
         raise argparse.ArgumentTypeError(f"{text} must be 32 or more")
     return value
@@ -115,7 +115,7 @@ def side(text: str) -> int:
 
 def pause(text: str) -> float:
     """A number from 0, as an option's type."""
-    value = float(text)
+    value = command.number(text)
     if not 0 <= value < float("inf"):
         raise argparse.ArgumentTypeError(f"{text} must be 0 or more")
     return value

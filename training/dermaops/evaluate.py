@@ -80,7 +80,9 @@ def figures(found: Lesions, told: Mapping[str, Mapping[str, Answers]], chosen: s
 
 def of_network(network: keras.Model, found: Lesions, part: str, crops: NDArray[np.uint8]) -> Answers:
     """What a network answers to a part."""
-    logits = type(network)(network.inputs, network.get_layer("logits").output)
+    import keras
+
+    logits = keras.Model(network.inputs[0], network.get_layer("logits").output)
     steps = range(0, len(crops), BATCH)
     told = [
         np.asarray(logits(crops[start : start + BATCH].astype(np.float32), training=False))

@@ -32,7 +32,7 @@ def distribution(diagnoses: Mapping[str, int], lesions_of: Mapping[str, int]) ->
         axes.bar_label(bars, fontsize=8, padding=2)
     axes.set_xticks(places, list(diagnoses))
     axes.set(yscale="log", ylabel="number (log scale)", title="diagnoses")
-    axes.set_ylim(top=max(diagnoses.values()) * 2)
+    axes.set_ylim(1, max(diagnoses.values()) * 2)
     axes.legend(fontsize=8)
     return figure
 
@@ -56,6 +56,7 @@ def curves(phases: Mapping[str, Sequence[Mapping[str, float]]], chosen: str) -> 
             if start < sum(map(len, phases.values())):
                 axes.axvline(start + 0.5, color=GREY, lw=1, linestyle=":")
         axes.set(title=title, xlabel=f"epoch ({', then '.join(phases)}; kept: {chosen})")
+        axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(alpha=0.3)
         axes.legend(fontsize=8, framealpha=0.85)
     return figure

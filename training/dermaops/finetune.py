@@ -163,7 +163,7 @@ def unfrozen(network: keras.Model, material: Material, settings: Settings) -> li
         )
         for some, labels, moves in ((rows, truth, True), (told_rows, told, False))
     )
-    logits = keras.Model(network.inputs, network.get_layer("logits").output)
+    logits = keras.Model(network.inputs[0], network.get_layer("logits").output)
     best = Best(work, PATIENCE)
     if not (work / FINISHED).is_file():
         logits.compile(

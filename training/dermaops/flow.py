@@ -6,12 +6,12 @@ Its database lies in OUT/prefect. Where PREFECT_API_URL or PREFECT_HOME is set, 
 
 from __future__ import annotations
 
+import atexit
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from training import command
@@ -70,11 +70,11 @@ def run(settings: Settings, stages: Sequence[Stage], forced: Collection[str], pa
             raise
         tell(settings, outcomes, None)
 
-    with server():
-        try:
-            flow(name=NAME, validate_parameters=False, persist_result=False)(dermaops)()
-        except BaseException as error:  # Ctrl-C ends the server too, and Prefect then tells of that
-            raise (failures[0] if failures else error) from None
+    serve()
+    try:
+        flow(name=NAME, validate_parameters=False, persist_result=False)(dermaops)()
+    except BaseException as error:  # Ctrl-C ends the server too, and Prefect then tells of that
+        raise (failures[0] if failures else error) from None
 
 
 def task_of(
@@ -135,15 +135,15 @@ def tell(settings: Settings, outcomes: dict[str, Outcome], failure: str | None) 
         print(f"Prefect keeps no artifact of this run ({reason(error)})", file=sys.stderr, flush=True)
 
 
-@contextmanager
-def server() -> Iterator[None]:
-    """Prefect's local server, for as long as this process lives; nothing where PREFECT_API_URL names another one.
+def serve() -> None:
+    """Start Prefect's local server, which ends with this process; nothing where PREFECT_API_URL names another one.
+
+    It is ended at exit, when Prefect has told it everything; where this process is killed, by the watch.
 
     Raises:
         BadInput: it does not start.
     """
     if os.environ.get("PREFECT_API_URL"):
-        yield
         return
     from prefect.server.api.server import SubprocessASGIServer
 
@@ -155,12 +155,6 @@ def server() -> Iterator[None]:
         raise BadInput(
             f"Prefect's local server did not start ({reason(error)}); try again, or name a server with PREFECT_API_URL."
         ) from error
-    process = own.server_process
-    with subprocess.Popen(
-        ["sh", "-c", WATCH, str(process.pid)], stdin=subprocess.PIPE, start_new_session=True
-    ) as watching:
-        try:
-            yield
-        finally:
-            own.stop()
-            watching.terminate()
+    watch = ["sh", "-c", WATCH, str(own.server_process.pid)]
+    watching = subprocess.Popen(watch, stdin=subprocess.PIPE, start_new_session=True)
+    atexit.register(watching.communicate)  # which also keeps it from being collected
