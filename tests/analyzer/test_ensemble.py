@@ -17,7 +17,6 @@ import pytest
 from analyzer import ensemble as ensemble_module
 from analyzer.ensemble import Ensemble, open_artefact
 from analyzer.errors import BadModel, ModelUnavailable
-from analyzer.model_card import ModelClass
 from analyzer.model_sources import NAME, Candidate, ModelSources
 from analyzer.roi import Roi
 from analyzer.settings import StoreSettings
@@ -377,8 +376,7 @@ def test_a_keras_file_in_s3_that_may_not_be_opened_leaves_the_local_artefact(
 def test_a_wrong_count_of_classes_in_s3_leaves_the_local_artefact(
     classes: tuple[str, ...], said: str, line: Line, s3: Any, tmp_path: Path
 ) -> None:
-    named = tuple(ModelClass(index, name, None) for index, name in enumerate(classes))
-    artefacts.make(tmp_path / "second", classes=named, version="2.0.0")
+    artefacts.make(tmp_path / "second", classes=classes, version="2.0.0")
     upload(s3, tmp_path / "second")
     assert_local_with(store_server.settings(line.url, tmp_path), said)
 
