@@ -84,6 +84,10 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield place
 
 
+def predictions(home: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader((home / "out" / "predictions.csv").read_text().splitlines()))
+
+
 def test_copies_stay_together_and_every_condition_is_in_every_part(home: Path) -> None:
     groups = json.loads((home / "out" / "split.json").read_text())["groups"]
     assert len(groups) == 2 * 3 * sum(map(len, BATCHES.values()))
@@ -116,7 +120,7 @@ def test_the_report_and_its_tables_are_there(home: Path) -> None:
     names = {path.stem for path in (out / "plots").iterdir()}
     assert {"comparison", "conditions", "severities", "batches", "history"} <= names
     assert {f"explanation_{one}" for one in CONDITIONS} <= names
-    rows = list(csv.DictReader((out / "predictions.csv").open()))
+    rows = predictions(home)
     assert len(rows) == len({row["path"] for row in rows}) == json.loads((out / "metrics.json").read_text())["pictures"]
     assert {int(row["acne severity answered"]) for row in rows} <= {0, 1, 2, 3}
     assert (out / "search" / "study.db").is_file()
@@ -125,7 +129,7 @@ def test_the_report_and_its_tables_are_there(home: Path) -> None:
 
 def test_the_artefact_answers_as_its_predictions_say(home: Path) -> None:
     opened = artefact.open_folder(home / "models" / NAME, precision="f32")
-    row = next(csv.DictReader((home / "out" / "predictions.csv").open()))
+    row = predictions(home)[0]
     picture = cv2.imread(str(home / "tree" / "output_images" / row["path"]))[..., ::-1]
     crop = cv2.resize(np.ascontiguousarray(picture), (224, 224), interpolation=cv2.INTER_CUBIC)
     told = opened.predict(crop, Demographics())
