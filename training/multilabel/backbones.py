@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import socket
 import tempfile
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,8 +106,10 @@ def network(
     )
     answer = networks.backbone(name)
     try:
-        answer.load_weights(path)
-    except (ValueError, OSError, KeyError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)  # Keras leaves layers untrained for which a file has nothing, and only warns
+            answer.load_weights(path)
+    except (ValueError, OSError, KeyError, UserWarning) as error:
         first = next(iter(str(error).splitlines()), type(error).__name__)
         raise BadInput(
             f"--weights {path}: are not those of {backbone} ({first:.200}); name others, or {weights.IMAGENET} or "
