@@ -107,7 +107,9 @@ def network(
     answer = networks.backbone(name)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("error", UserWarning)  # Keras leaves layers untrained for which a file has nothing, and only warns
+            warnings.simplefilter(
+                "error", UserWarning
+            )  # Keras leaves layers untrained for which a file has nothing, and only warns
             answer.load_weights(path)
     except (ValueError, OSError, KeyError, UserWarning) as error:
         first = next(iter(str(error).splitlines()), type(error).__name__)
