@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,6 +31,7 @@ TOLD = (
 TOLD_PREFIXES = ("MODEL_", "S3_")
 PATHS = ("MODEL_CACHE_DIR", "MODEL_DIR")  # among them; a worker's working folder is another one
 OBJECT_STORE_BYTES = 1 << 30  # of shared memory on this machine; what does not fit goes to the disk
+ANSWER_S = 10.0  # that a machine may take to answer at all
 LOST = 3  # times that a task may lose its process before the work ends
 AHEAD = 2  # tasks handed to Ray for each place, so that no place waits for the next
 Item = TypeVar("Item")
@@ -143,8 +145,8 @@ def connected(address: str | None, cpus: int) -> Any:
         import ray
     except ImportError:
         raise BadInput("--ray: Ray is not installed; make train-env RAY=1 installs it.") from None
-    if (address or "").startswith("ray://"):
-        raise BadInput(f"--ray-address {address}: expected HOST:PORT; run the command on a machine of the cluster.")
+    if address not in (None, "auto"):
+        answering(address)
     try:
         ray.init(
             address=address or "local",
@@ -159,6 +161,28 @@ def connected(address: str | None, cpus: int) -> Any:
             f"--ray-address {address or 'local'}: Ray cannot be reached ({reason}); is it started there, in the same version?"
         ) from error
     return ray
+
+
+def answering(address: str) -> None:
+    """Nothing, where something listens at HOST:PORT: Ray itself would try for minutes.
+
+    Raises:
+        BadInput: nothing does, or it is no such address.
+    """
+    from ray.util import get_node_ip_address
+
+    host, _, port = address.rpartition(":")
+    if not port.isdecimal() or not host or "/" in host:
+        raise BadInput(
+            f"--ray-address {address}: expected auto or HOST:PORT; the command runs on a machine of the cluster."
+        )
+    host = get_node_ip_address() if host in ("localhost", "127.0.0.1") else host  # as Ray understands them
+    try:
+        socket.create_connection((host, int(port)), ANSWER_S).close()
+    except (OSError, OverflowError) as error:
+        raise BadInput(
+            f"--ray-address {address}: nothing answers there ({error}); is ray start --head running?"
+        ) from error
 
 
 def environment(cpus: int, *, sent: bool) -> dict[str, Any]:

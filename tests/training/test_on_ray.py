@@ -40,33 +40,33 @@ WAIT_S, ATTEMPTS = 120.0, 3
 
 
 @pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    """Of a head and a second node with one CPU each."""
+def nodes() -> Iterator[Cluster]:
+    """A head and a second node with one CPU each."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    node = {"num_cpus": 1, "object_store_memory": STORE_BYTES, "include_log_monitor": False}
-    nodes = Cluster()
-    for more in ({"include_dashboard": False, "no_monitor": True}, {}):
-        joined(nodes, {**node, **more})
-    nodes.wait_for_nodes(timeout=WAIT_S)
-    yield nodes.address
-    nodes.shutdown()
+    made = Cluster()
+    joined(made, include_dashboard=False, no_monitor=True)
+    joined(made)
+    made.wait_for_nodes(timeout=WAIT_S)
+    yield made
+    made.shutdown()
 
 
-def joined(nodes: Cluster, node: dict[str, Any]) -> None:
-    """Add a node; Ray gives one 30 s to begin, which a machine that is busy with other things may exceed."""
+def joined(nodes: Cluster, **more: bool) -> Any:
+    """A new node; Ray gives one 30 s to begin, which a machine that is busy with other things may exceed."""
     for left in reversed(range(ATTEMPTS)):
         try:
-            nodes.add_node(wait=False, **node)
+            return nodes.add_node(
+                wait=False, num_cpus=1, object_store_memory=STORE_BYTES, include_log_monitor=False, **more
+            )
         except Exception:
             if not left:
                 raise
-        else:
-            return
+    return None
 
 
 @pytest.fixture(scope="module")
-def pool(address: str) -> Iterator[cluster.OnRay]:
-    with cluster.opened(Namespace(ray=False, ray_address=address, cpus=1)) as opened:
+def pool(nodes: Cluster) -> Iterator[cluster.OnRay]:
+    with cluster.opened(Namespace(ray=False, ray_address=nodes.address, cpus=1)) as opened:
         assert isinstance(opened, cluster.OnRay)
         yield opened
 
@@ -112,6 +112,18 @@ def test_what_a_task_raises_is_raised_here(pool: cluster.OnRay) -> None:
         list(pool.map(workers.failing, None, [7]))
 
 
+@pytest.mark.parametrize(
+    ("address", "sentence"),
+    [
+        ("ray://head:10001", "expected auto or HOST:PORT"),
+        ("localhost:1", "nothing answers there .*is ray start --head"),
+    ],
+)
+def test_an_address_without_a_cluster_is_told_at_once(address: str, sentence: str) -> None:
+    with pytest.raises(BadInput, match=sentence):
+        cluster.answering(address)
+
+
 def measured(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """Path → row without how long it took."""
     assert len({row["path"] for row in rows}) == len(rows)
@@ -151,6 +163,22 @@ def test_a_photo_that_kills_every_worker_gets_a_row(pool: cluster.OnRay) -> None
     assert set(rows) == {photo.path for photo in photos}
     assert rows.pop(workers.POISON)["message"] == "The process that analysed this photo ended 2 times."
     assert {row["error_code"] for row in rows.values()} == {"no_face"}
+
+
+def test_a_machine_that_is_lost_costs_no_photo(pool: cluster.OnRay, nodes: Cluster, notes: Path) -> None:
+    """What is noted of photos that were begun must not be lost with it."""
+    third = joined(nodes)
+    nodes.wait_for_nodes(timeout=WAIT_S)
+    larger = cluster.OnRay(cpus=1)
+    assert larger.places == pool.places + 1
+    photos = [Photo(f"{place}.jpg", 1) for place in range(200)]
+    rows = scoring_on_ray.rows(
+        Job(Archive("nowhere"), None), photos, larger, partial(workers.patient, notes, third.node_id)
+    )
+    found = [next(rows)]
+    nodes.remove_node(third, allow_graceful=False)
+    found += rows
+    assert set(measured(found)) == {photo.path for photo in photos}
 
 
 def test_a_worker_with_another_model_ends_the_run(pool: cluster.OnRay, portraits: Archive) -> None:

@@ -49,6 +49,26 @@ def quick(job: Job) -> Quick:
     return Quick()
 
 
+class Patient(Quick):
+    """Begins once a scorer was made on a certain node."""
+
+    def __init__(self, notes: Path, node: str) -> None:
+        import ray
+
+        self._note = notes / node
+        if ray.get_runtime_context().get_node_id() == node:
+            self._note.touch()
+
+    def __call__(self, photo: Photo) -> Row:
+        while not self._note.exists():
+            time.sleep(PAUSE_S)
+        return super().__call__(photo)
+
+
+def patient(notes: Path, node: str, job: Job) -> Patient:
+    return Patient(notes, node)
+
+
 def slow_square(notes: Path, number: int) -> int:
     """A task that leaves its process id."""
     (notes / f"{number}-{os.getpid()}").write_text("begun\n")

@@ -3,8 +3,9 @@
 Run:     python -m training.dermaops [DATA] [--out DIR] [--stage ingest|preprocess|train|evaluate] [--force-retrain] …
          DATA is a folder of HAM10000, kaggle:kmader/skin-cancer-mnist-ham10000 (the default where SKIN_DATA/ham10000 is not
          there), a URL, a list of URLs, or an archive.
-Cost:    without a GPU about an hour on 2 free cores for 10,015 pictures at 112 px, two thirds of it for `conv5`; see
-         docs/dermaops.md. Interrupted at any time, also killed, it goes on where it was when the same command is given again.
+Cost:    reading 10,015 pictures and the forest take some ten minutes of processor time; ResNet50 on all of them is work for a GPU
+         or a night, which --limit and --side 112 make shorter (docs/dermaops.md says what was measured). Interrupted at any time,
+         also killed, it goes on where it was when the same command is given again.
 Result:  in DIR: quality.json, lesions.csv (parts), metrics.json, predictions.csv, training/, and reports/ with report.html, every
          figure and pipeline_notification.md. Remove reports/ and give the same command to have all of it drawn anew.
 

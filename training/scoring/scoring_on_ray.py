@@ -84,11 +84,13 @@ def rows(
     """
     import ray
     from ray import data
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     context = data.DataContext.get_current()
     context.enable_progress_bars = False
     logging.getLogger("ray.data").setLevel(logging.ERROR)
-    begun = ray.remote(Begun).options(num_cpus=0).remote()
+    beside_us = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    begun = ray.remote(Begun).options(num_cpus=0, scheduling_strategy=beside_us).remote()  # lost only if we are
     scored = data.from_arrow(blocks(photos, pool.places)).map_batches(
         Worker,
         fn_constructor_args=(job, begun, make),
