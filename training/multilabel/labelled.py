@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from training import command, gathering, weights
-from training.data import duplicates, shine_skin
+from training import gathering, weights
+from training.data import duplicates, shine_report, shine_skin
 from training.data.partition import PARTS
 from training.data.pictures import Picture
 from training.data.prepared import Prepared, prepare
@@ -85,13 +84,11 @@ def gathered(options: argparse.Namespace) -> Pictures:
 
 
 def tell(found: Synthetic, path: Path) -> None:
-    """Print how often each oddity was met, and write all of them."""
+    """Print how often each oddity was met, and write the whole validation report."""
     counts = Counter(one.code for one in found.oddities)
     told = ", ".join(f"{code} {count}" for code, count in counts.most_common()) or "nothing odd"
     print(f"{len(found.labelled)} pictures with labels; {told}; all in {path}", flush=True)
-    rows = [{**asdict(one), "path": one.path.relative_to(found.home).as_posix()} for one in found.oddities]
-    with command.whole(path) as unfinished:
-        unfinished.write_text(json.dumps({"counts": counts, "oddities": rows}, indent=1, ensure_ascii=False) + "\n")
+    shine_report.write(found, path)
 
 
 def limited(pictures: Sequence[Picture], most: int | None) -> list[Picture]:
