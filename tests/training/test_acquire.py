@@ -87,7 +87,8 @@ class Handler(BaseHTTPRequestHandler):
                 self.connection.shutdown(socket.SHUT_RDWR)
             self.close_connection = True
             return None
-        self.wfile.write(body[start:])
+        with contextlib.suppress(BrokenPipeError):  # who has seen enough of it goes away
+            self.wfile.write(body[start:])
         return None
 
     def _only(self, status: int, headers: dict[str, str] | None = None) -> None:
