@@ -159,6 +159,7 @@ def _answered(
         if kept is None:
             missing.append(part)
         else:
+            shutil.rmtree(work / part.name, ignore_errors=True)  # where that run was killed before it tidied up
             print(f"{part}: kept from an earlier run", flush=True)
             yield part, kept
     for index, answered in pool.map(_trained, sample, missing):
