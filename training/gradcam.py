@@ -106,7 +106,11 @@ def drawn(crop: Rgb, activation: Map) -> Rgb:
 
 
 def maps_of(
-    network: keras.Model, crop: Rgb, label: int, demographics: NDArray[np.float32] | None = None
+    network: keras.Model,
+    crop: Rgb,
+    label: int,
+    demographics: NDArray[np.float32] | None = None,
+    usual: Sequence[NDArray[np.float32]] | None = None,
 ) -> dict[str, Map]:
     """Grad-CAM of each backbone, and of all together where their maps have one size.
 
@@ -118,6 +122,8 @@ def maps_of(
         crop: (side, side, 3) uint8.
         label: index of the class.
         demographics: (width,) float32 of the second input; zeros, which say nothing, where None.
+        usual: (D,) float32 features of each backbone, of `usual_features`: maps are what differs from them. Without it the head's
+            bias holds what is usual, the maps by themselves speak against a class, and nothing is left to be seen.
 
     Raises:
         ValueError: the network holds another network, or no maps whose average becomes features.
@@ -135,13 +141,27 @@ def maps_of(
         *maps, known = probe(given if len(given) > 1 else given[0], training=False)
         logit = tf.tensordot(known[0], kernel[:, label], 1) + bias[label]
     gradients = tape.gradient(logit, maps)
+    common = [0.0] * len(maps) if usual is None else usual
     weighed = {
-        name: (one[0] @ tf.reduce_mean(gradient, axis=(1, 2))[0][:, None]).numpy()[..., 0]
-        for name, one, gradient in zip(names, maps, gradients, strict=True)
+        name: ((one[0] - less) @ tf.reduce_mean(gradient, axis=(1, 2))[0][:, None]).numpy()[..., 0]
+        for name, one, less, gradient in zip(names, maps, common, gradients, strict=True)
     }
     if len(weighed) > 1 and len({one.shape for one in weighed.values()}) == 1:
         weighed[ALL] = np.sum(list(weighed.values()), axis=0)
     return {name.removesuffix("_features"): _positive(one) for name, one in weighed.items()}
+
+
+def usual_features(network: keras.Model, crops: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
+    """(D,) mean features of each backbone over some crops (N, side, side, 3), N at least 1.
+
+    Raises:
+        ValueError: as `maps_of`.
+    """
+    import keras
+
+    probe = keras.Model(network.inputs[0], {layer.name: layer.output for layer in pooled(network)})
+    found = probe.predict(crops.astype(np.float32), batch_size=16, verbose=0)
+    return [found[layer.name].mean(axis=0) for layer in pooled(network)]
 
 
 def pooled(network: keras.Model) -> list[keras.Layer]:

@@ -50,6 +50,17 @@ def test_the_evidence_lies_where_it_is() -> None:
     assert not against.any()
 
 
+def test_maps_can_be_what_differs_from_the_usual_picture() -> None:
+    crop = np.full((32, 32, 3), (150, 150, 130), np.uint8)
+    crop[4:12, 20:28] = (220, 60, 60)
+    red = np.full((2, 32, 32, 3), (200, 90, 90), np.uint8)
+    usual = gradcam.usual_features(redness(), red)
+    (against,) = gradcam.maps_of(redness(), crop, 1, usual=usual).values()
+    wanted = np.ones((8, 8))
+    wanted[1:3, 5:7] = 0  # redder than usual: the only place that does not speak against redness
+    np.testing.assert_array_equal(against > 0, wanted > 0)
+
+
 def test_both_backbones_as_the_service_computes_it(tmp_path: Path) -> None:
     ensemble = stir(networks.hare_run(3, side_px=SIDE_PX, demographics=2, units=(16, 8)))
     ensemble.save(tmp_path / "ensemble.keras")

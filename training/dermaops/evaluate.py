@@ -24,13 +24,14 @@ if TYPE_CHECKING:
 
     from analyzer.model_card import Metric
 
-VERSION = 1  # of what is made here
+VERSION = 2  # of what is made here
 PARTS = ("validation", "test")
 FIGURES = (ACCURACY, BALANCED, WEIGHTED_F1, MACRO_F1)
 CLASS_FIGURES = (scores.RECALL, scores.PRECISION, scores.F1, scores.SPECIFICITY, scores.AUROC)
 FOREST, CONSTANT = "random forest", "always the most frequent"
 SAMPLED = "mel"  # the diagnosis whose samples are explained
 SAMPLES = 4  # of those that were recognised, and of those that were missed
+USUAL = 128  # test pictures whose mean features are the usual ones
 BATCH = 64  # pictures that are answered at once
 
 
@@ -124,10 +125,10 @@ def explained(network: keras.Model, test: Answers, crops: NDArray[np.uint8], to:
     if SAMPLED not in test.classes or test.shares is None:
         return
     label = list(test.classes).index(SAMPLED)
-    rows = sampled(test, label)
+    rows, usual = sampled(test, label), gradcam.usual_features(network, crops[:USUAL])
     pictures, titles = [], []
     for row in rows:
-        evidence = next(iter(gradcam.maps_of(network, crops[row], label).values()))
+        evidence = next(iter(gradcam.maps_of(network, crops[row], label, usual=usual).values()))
         told = f"answer {test.classes[test.answered[row]]}, {SAMPLED} {test.shares[row, label]:.2f}"
         pictures += [enlarged(crops[row]), gradcam.drawn(crops[row], evidence)]
         titles += [f"is {SAMPLED}, {told}", f"evidence for {SAMPLED}"]
