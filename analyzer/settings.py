@@ -91,8 +91,9 @@ class Settings:
         max_pixels: pictures that announce more pixels are refused before decoding.
         threads: server threads; each holds one connection that sends, waits or is answered.
         max_analyses: pictures that are decoded and analysed at the same time.
-        max_queue: requests that wait for one of those places; further ones get 503 at once.
-        queue_timeout_s: seconds that a request waits for a place before it gets 503.
+        max_queue: requests that wait for a place, of any kind; further ones get 503 at once. Never so many that less than
+            16 threads are left for health.
+        queue_timeout_s: longest wait for a place; who would wait longer gets 503 at once.
         max_large: how many of the analyses may hold a large picture (`web.admission.LARGE_PIXELS`).
         read_timeout_s: seconds without a byte after which an upload is given up.
         graceful_timeout_s: seconds that requests in flight get to finish when the server stops.
@@ -109,10 +110,10 @@ class Settings:
     cors_origins: tuple[str, ...] = DEFAULT_ORIGINS
     max_body_bytes: int = 24 * MIB
     max_pixels: int = 50_000_000
-    threads: int = 64
+    threads: int = 160
     max_analyses: int = CORES
-    max_queue: int = 16
-    queue_timeout_s: float = 10.0
+    max_queue: int = 128
+    queue_timeout_s: float = 15.0
     max_large: int = 1
     read_timeout_s: float = 15.0
     graceful_timeout_s: int = 30

@@ -1,79 +1,108 @@
-"""Many clients at once: starts the service as in production, keeps every connection busy, watches errors and memory.
+"""Many clients at once: starts the service as in production, keeps every connection busy, watches errors, memory and open files.
 
-Run:     python -m benchmarks.load [--connections 100] [--seconds 60]
+Run:     python -m benchmarks.load [--connections 100] [--seconds 60] [--photos small|mix] [--soak SECONDS] [--naive FILE]
 Cost:    the seconds given, and a few for start and stop. The clients share the machine with the service.
-Expects: no answer but 200 and 503, and resident memory that does not grow.
+Expects: no answer but 200 and 503, and neither memory nor open files that grow.
 
-Each client sends one 640 × 480 JPEG again and again on a kept-alive connection of the loopback; after a 503 it waits
-as long as Retry-After says, within --longest-wait.
+--photos mix sends 640 × 480, 3 and 12 megapixels in turn. --soak goes on with half the clients for so long, in the same process. --naive
+runs `benchmarks/naive` before and after the service, for half the seconds each, and says how many times as many answers the service gives;
+FILE is a trained network as .keras, the command belongs to the training environment then.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import contextlib
 import os
+import platform
 import signal
 import socket
 import subprocess
 import sys
 import time
 import urllib.request
-from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from benchmarks import corpus, latency
+from benchmarks import clients, corpus, latency
+from benchmarks.clients import Tally
 
-ROUTE = "/api/v6/skin/analyze-hare-run"
 START_S = 60  # for the first answer of /ready
 STOP_S = 45  # from SIGTERM to the end of the process
-ANSWER_S = 60  # for one answer; longer counts as an error
-FLAT_MIB_PER_MINUTE = 5.0
-
-
-@dataclass
-class Tally:
-    """What all clients saw: seconds by status, faults by name, and (second, MiB) of the service's memory."""
-
-    seconds: dict[int, list[float]] = field(default_factory=dict)
-    faults: Counter[str] = field(default_factory=Counter)
-    memory: list[tuple[float, float]] = field(default_factory=list)
+NAIVE_ANSWER_S = 600.0  # its queue is as long as there are clients
+PHOTOS = {"small": ("640x480",), "mix": ("640x480", "3 MP", "12 MP")}
+FLAT_MIB_PER_MINUTE, FLAT_FILES_PER_MINUTE = 5.0, 1.0
+SERVICE = ("-c", "gunicorn.conf.py", "application:application")
+NAIVE = ("-w", "2", "-t", "600", "--pythonpath", str(corpus.ROOT), "benchmarks.naive.service:application")
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--connections", type=int, default=100, help="clients at the same time (default 100)")
-    parser.add_argument("--seconds", type=float, default=60.0, help="how long they send (default 60)")
-    parser.add_argument("--longest-wait", type=float, default=2.0, help="seconds a client waits after 503 (default 2)")
-    options = parser.parse_args()
-    port = free_port()
-    service = start(port)
-    try:
-        wait_until_ready(service, port)
-        tally = asyncio.run(drive(service.pid, port, options.connections, options.seconds, options.longest_wait))
-    finally:
-        stopped_cleanly = stop(service)
-    table = summary(tally, options.connections, options.seconds, stopped_cleanly)
+    options = parsed()
+    photos = [latency.photos(size, 1)[0] for size in PHOTOS[options.photos]]
+    table: dict[str, Any] = {"machine": {"cores": os.cpu_count(), "processor": processor(), "photos": options.photos}}
+    before = naive(options, photos, options.seconds / 2) if options.naive else []
+    with running(SERVICE, corpus.ROOT) as (service, port):
+        table["load"] = measured(service.pid, port, photos, options.connections, options.seconds, options.longest_wait)
+        if options.soak:
+            half = options.connections // 2
+            table["soak"] = measured(service.pid, port, photos, half, options.soak, options.longest_wait)
+        table["stopped_cleanly"] = stop(service)
+    table["passed"] = table["stopped_cleanly"] and all(
+        table[name]["passed"] for name in ("load", "soak") if name in table
+    )
+    if options.naive:
+        table["naive"] = before + naive(options, photos, options.seconds / 2)
+        rates = [one["answers_per_second"] for one in table["naive"]]
+        table["times_as_many_as_naive"] = [round(table["load"]["answers_per_second"] / rate, 1) for rate in rates]
     print_table(table)
     print(f"written to {corpus.write('load', table)}")
     return 0 if table["passed"] else 1
+
+
+def parsed() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--connections", type=int, default=100, help="clients at the same time (default 100)")
+    parser.add_argument("--seconds", type=float, default=60.0, help="how long they send (default 60)")
+    parser.add_argument("--photos", choices=PHOTOS, default="small", help="what they send (default small)")
+    parser.add_argument("--soak", type=float, metavar="SECONDS", help="go on with half the clients")
+    parser.add_argument("--naive", type=Path, metavar="FILE", help="compare with the naive version, with this network")
+    parser.add_argument("--longest-wait", type=float, default=2.0, help="seconds a client waits after 503 (default 2)")
+    return parser.parse_args()
+
+
+def naive(options: argparse.Namespace, photos: Sequence[bytes], seconds: float) -> list[dict[str, Any]]:
+    settings = {"NAIVE_KERAS_FILE": str(options.naive.resolve()), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    with running(NAIVE, corpus.ROOT / "benchmarks" / "naive", settings) as (service, port):
+        found = measured(service.pid, port, photos, options.connections, seconds, options.longest_wait, NAIVE_ANSWER_S)
+        stop(service)
+    return [found]
+
+
+@contextmanager
+def running(
+    arguments: Sequence[str], folder: Path, settings: Mapping[str, str] | None = None
+) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """A ready gunicorn and its port; killed at the end where it did not end by itself."""
+    port = free_port()
+    environment = {**os.environ, "HOST": "127.0.0.1", "PORT": str(port), "LOG_LEVEL": "error", **(settings or {})}
+    command = [sys.executable, "-m", "gunicorn", "-b", f"127.0.0.1:{port}", *arguments]
+    service = subprocess.Popen(command, cwd=folder, env=environment)
+    try:
+        wait_until_ready(service, port)
+        yield service, port
+    finally:
+        if service.poll() is None:
+            stop(service)
 
 
 def free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])
-
-
-def start(port: int) -> subprocess.Popen[bytes]:
-    environment = {**os.environ, "HOST": "127.0.0.1", "PORT": str(port), "LOG_LEVEL": "error"}
-    command = [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py", "application:application"]
-    return subprocess.Popen(command, cwd=corpus.ROOT, env=environment)
 
 
 def wait_until_ready(service: subprocess.Popen[bytes], port: int) -> None:
@@ -95,111 +124,84 @@ def stop(service: subprocess.Popen[bytes]) -> bool:
         return False
 
 
-async def drive(pid: int, port: int, connections: int, seconds: float, longest_wait_s: float) -> Tally:
-    tally = Tally()
-    request = encoded_request(latency.photos("640x480", 1)[0])
-    end = time.monotonic() + seconds
-    clients = [client(port, request, end, longest_wait_s, tally) for _ in range(connections)]
-    await asyncio.gather(watch_memory(pid, end, tally), *clients)
-    return tally
-
-
-def encoded_request(picture: bytes) -> bytes:
-    lines = f"POST {ROUTE} HTTP/1.1", "Host: localhost", "Content-Type: image/jpeg", f"Content-Length: {len(picture)}"
-    return "".join(f"{line}\r\n" for line in (*lines, "")).encode() + picture
-
-
-async def client(port: int, request: bytes, end: float, longest_wait_s: float, tally: Tally) -> None:
-    """Send again and again until the end, on one connection as long as the service keeps it."""
-    stream = None
-    while time.monotonic() < end:
-        begun = time.monotonic()
-        try:
-            stream = stream or await asyncio.open_connection("127.0.0.1", port)
-            status, headers = await asyncio.wait_for(exchange(*stream, request), ANSWER_S)
-        except (OSError, asyncio.IncompleteReadError, TimeoutError, ValueError) as error:
-            tally.faults[type(error).__name__] += 1
-            stream = close(stream)
-            continue
-        tally.seconds.setdefault(status, []).append(time.monotonic() - begun)
-        if headers.get("connection", "").lower() == "close":
-            stream = close(stream)
-        if status == 503:
-            wait_s = min(float(headers.get("retry-after", 1)), longest_wait_s, max(0.0, end - time.monotonic()))
-            await asyncio.sleep(wait_s)
-    close(stream)
-
-
-async def exchange(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: bytes
-) -> tuple[int, Mapping[str, str]]:
-    """One request and its answer: status and lower-case headers; the body is read and dropped."""
-    writer.write(request)
-    with contextlib.suppress(ConnectionError):  # an answer may come before the whole body was taken
-        await writer.drain()
-    first, *lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
-    headers = {
-        name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines if line)
-    }
-    await reader.readexactly(int(headers["content-length"]))
-    return int(first.split()[1]), headers
-
-
-def close(stream: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None) -> None:
-    if stream is not None:
-        stream[1].close()
-
-
-async def watch_memory(pid: int, end: float, tally: Tally) -> None:
+def measured(
+    pid: int,
+    port: int,
+    photos: Sequence[bytes],
+    connections: int,
+    seconds: float,
+    longest_wait_s: float,
+    answer_s: float = clients.ANSWER_S,
+) -> dict[str, Any]:
     begun = time.monotonic()
-    while time.monotonic() < end:
-        tally.memory.append((time.monotonic() - begun, resident_mib(pid)))
-        await asyncio.sleep(1.0)
+    tally = clients.drive(
+        pid,
+        port,
+        photos,
+        connections=connections,
+        seconds=seconds,
+        longest_wait_s=longest_wait_s,
+        answer_s=answer_s,
+    )
+    return {"connections": connections, **summary(tally, time.monotonic() - begun)}
 
 
-def resident_mib(pid: int) -> float:
-    """Resident memory of a process and its children, in MiB (Linux)."""
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
-    total_kib = 0
-    for one in (str(pid), *children):
-        with contextlib.suppress(OSError):  # a child may end in between
-            lines = Path(f"/proc/{one}/status").read_text(encoding="ascii").splitlines()
-            total_kib += sum(int(line.split()[1]) for line in lines if line.startswith("VmRSS:"))
-    return total_kib / 1024
+def summary(tally: Tally, seconds: float) -> dict[str, Any]:
+    """Counts, percentiles in ms, memory and open files with their slopes over the second half.
 
-
-def summary(tally: Tally, connections: int, seconds: float, stopped_cleanly: bool) -> dict[str, object]:
-    """Counts, percentiles in ms, memory and its slope over the second half; `passed`: as this file's head expects."""
+    Args:
+        seconds: from the first request to the last answer.
+    """
     counts = {status: len(times) for status, times in sorted(tally.seconds.items())}
     percentiles = {
-        status: {f"p{level}": 1000 * float(np.percentile(times, level)) for level in (50, 95, 99)}
+        status: {f"p{level}": round(1000 * float(np.percentile(times, level))) for level in (50, 95, 99)}
         for status, times in sorted(tally.seconds.items())
     }
-    late = np.array(tally.memory[len(tally.memory) // 2 :])
-    slope = 60 * float(np.polyfit(late[:, 0], late[:, 1], 1)[0]) if len(late) > 2 else 0.0
+    growth, more_files = slope(tally, "mib"), slope(tally, "files")
     clean = not tally.faults and set(counts) <= {200, 503} and counts.get(200, 0) > 0
     return {
-        "connections": connections,
-        "seconds": seconds,
+        "seconds": round(seconds, 1),
         "counts": counts,
         "faults": dict(tally.faults),
-        "analyses_per_second": counts.get(200, 0) / seconds,
+        "busy_share": counts.get(503, 0) / max(1, sum(counts.values())),
+        "answers_per_second": counts.get(200, 0) / seconds,
         "percentiles_ms": percentiles,
-        "memory_mib": {
-            "first": tally.memory[0][1],
-            "last": tally.memory[-1][1],
-            "most": max(m for _, m in tally.memory),
-        },
-        "memory_by_second_mib": [round(mib) for _, mib in tally.memory],
-        "memory_slope_mib_per_minute": slope,
-        "stopped_cleanly": stopped_cleanly,
-        "passed": clean and stopped_cleanly and slope < FLAT_MIB_PER_MINUTE,
+        "memory_mib": first_last_most([one.mib for one in tally.held]),
+        "memory_slope_mib_per_minute": growth,
+        "open_files": first_last_most([one.files for one in tally.held]),
+        "open_files_slope_per_minute": more_files,
+        "passed": clean and growth < FLAT_MIB_PER_MINUTE and more_files < FLAT_FILES_PER_MINUTE,
     }
 
 
-def print_table(table: Mapping[str, object]) -> None:
+def slope(tally: Tally, what: str) -> float:
+    """Growth per minute over the second half, by least squares."""
+    late = tally.held[len(tally.held) // 2 :]
+    if len(late) < 3:
+        return 0.0
+    return 60 * float(np.polyfit([one.second for one in late], [getattr(one, what) for one in late], 1)[0])
+
+
+def first_last_most(values: Sequence[float]) -> dict[str, float]:
+    return {"first": round(values[0]), "last": round(values[-1]), "most": round(max(values))}
+
+
+def processor() -> str:
+    """The processor's name, as the kernel tells it."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor()
+
+
+def print_table(table: Mapping[str, Any], indent: str = "") -> None:
     for name, value in table.items():
-        print(f"{name:<28} {value}")
+        if isinstance(value, Mapping) and name in ("load", "soak", "machine"):
+            print(f"{indent}{name}")
+            print_table(value, indent + "  ")
+        else:
+            print(f"{indent}{name:<28} {value}")
 
 
 if __name__ == "__main__":

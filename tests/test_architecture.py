@@ -17,7 +17,7 @@ SOURCES = sorted(
     for path in ([ROOT / top] if top.endswith(".py") else (ROOT / top).rglob("*.py"))
 )
 FEW = {  # package → the only places that may import it
-    "flask": ("web/", "application.py"),
+    "flask": ("web/", "application.py", "benchmarks/naive/"),
     "werkzeug": ("web/", "application.py"),
     "flask_cors": ("web/", "application.py"),
     "pydantic": ("web/",),
@@ -29,7 +29,13 @@ FEW = {  # package → the only places that may import it
     "onnxruntime": ("benchmarks/runtime.py", "benchmarks/ensemble_runtime.py"),
     "onnx": ("benchmarks/runtime.py",),
     "tensorflow": ("training/", "benchmarks/ensemble_runtime.py"),
-    "keras": ("training/", "analyzer/keras_reader.py", "benchmarks/ensemble_runtime.py", "benchmarks/training.py"),
+    "keras": (
+        "training/",
+        "analyzer/keras_reader.py",
+        "benchmarks/ensemble_runtime.py",
+        "benchmarks/training.py",
+        "benchmarks/naive/",
+    ),
     "h5py": ("analyzer/keras_checks.py",),
     "ray": ("training/cluster.py", "training/scoring/scoring_on_ray.py"),
     "pyarrow": ("training/scoring/",),

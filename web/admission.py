@@ -1,4 +1,4 @@
-"""How much work the process takes on at once: gates with bounded queues and a deadline, else ``busy``."""
+"""How much work the process takes on at once: gates with one bounded waiting room and a deadline, else ``busy``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from analyzer.settings import MIB, Settings
 LARGE_PIXELS = 16_000_000  # pixels; 48 MB as RGB. Ordinary phone photos (12 MP) stay below
 LARGE_BODY_BYTES = MIB  # bodies above this count against BODIES_IN_MEMORY
 BODIES_IN_MEMORY = 16  # large bodies held at once: at most 16 x (24 + 18) MiB as base64 and as bytes
-RETRY_AFTER_S = 2  # one queue's worth of analyses takes about this long on two cores
+RETRY_AFTER_S = 5  # a third of the longest wait: by then as many have left the queue
+SPARE_THREADS = 16  # that never wait for a place: health, and those who are told that all is busy
+LATEST = 0.1  # weight of the latest hold in the mean of them
 
 
 class Busy(AnalyzerError):
@@ -28,15 +30,22 @@ class Busy(AnalyzerError):
 
 
 class Gate:
-    """A counting lock that serves in order of arrival and lets only a bounded number wait."""
+    """A counting lock that serves in order of arrival and lets only those wait who can expect a place in time.
 
-    def __init__(self, places: int, queue: int, timeout_s: float) -> None:
+    Args:
+        places: how many may hold one.
+        timeout_s: longest wait.
+        room: permits to wait; gates that share it share the bound, and each waiting thread holds one.
+    """
+
+    def __init__(self, places: int, timeout_s: float, room: threading.Semaphore) -> None:
         self._lock = threading.Lock()
         self._free = places
         self._places = places
-        self._queue = queue
         self._timeout_s = timeout_s
+        self._room = room
         self._waiting: deque[threading.Event] = deque()
+        self._held_s = 0.0  # mean of the latest holds; 0 until the first ends
 
     @property
     def waiting(self) -> int:
@@ -46,28 +55,40 @@ class Gate:
     def running(self) -> int:
         return self._places - self._free
 
+    @property
+    def expected_wait_s(self) -> float:
+        """Seconds that the next one would wait, as long as places were held of late."""
+        return (self.waiting + 1) * self._held_s / self._places
+
     @contextmanager
     def place(self) -> Iterator[None]:
         """Hold one place.
 
         Raises:
-            Busy: the queue is full, or the deadline passed.
+            Busy: the waiting room is full, no place is to be expected before the deadline, or the deadline passed.
         """
         self._enter()
+        begun = time.perf_counter()
         try:
             yield
         finally:
-            self._leave()
+            self._leave(time.perf_counter() - begun)
 
     def _enter(self) -> None:
         with self._lock:
             if self._free:
                 self._free -= 1
                 return
-            if len(self._waiting) >= self._queue:
+            if self.expected_wait_s > self._timeout_s or not self._room.acquire(blocking=False):
                 raise Busy
             turn = threading.Event()
             self._waiting.append(turn)
+        try:
+            self._wait(turn)
+        finally:
+            self._room.release()
+
+    def _wait(self, turn: threading.Event) -> None:
         if turn.wait(self._timeout_s):
             return
         with self._lock:
@@ -76,8 +97,9 @@ class Gate:
             self._waiting.remove(turn)
         raise Busy
 
-    def _leave(self) -> None:
+    def _leave(self, held_s: float) -> None:
         with self._lock:
+            self._held_s += (held_s - self._held_s) * (LATEST if self._held_s else 1.0)
             if self._waiting:
                 self._waiting.popleft().set()  # hands the place over: nobody can slip in between
             else:
@@ -89,9 +111,10 @@ class Admission:
 
     def __init__(self, settings: Settings) -> None:
         self._max_pixels = settings.max_pixels
-        self.bodies = Gate(BODIES_IN_MEMORY, settings.max_queue, settings.queue_timeout_s)
-        self.analyses = Gate(settings.max_analyses, settings.max_queue, settings.queue_timeout_s)
-        self.large = Gate(settings.max_large, settings.max_queue, settings.queue_timeout_s)
+        room = threading.Semaphore(max(0, min(settings.max_queue, settings.threads - SPARE_THREADS)))
+        self.bodies = Gate(BODIES_IN_MEMORY, settings.queue_timeout_s, room)
+        self.analyses = Gate(settings.max_analyses, settings.queue_timeout_s, room)
+        self.large = Gate(settings.max_large, settings.queue_timeout_s, room)
 
     @contextmanager
     def body(self, length: int | None) -> Iterator[None]:

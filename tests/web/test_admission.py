@@ -23,8 +23,12 @@ def wait_until(condition: Any, timeout_s: float = 5.0) -> None:
         time.sleep(0.002)
 
 
+def gate_of(places: int, *, waiting: int = 100, timeout_s: float = 10.0) -> Gate:
+    return Gate(places, timeout_s, threading.Semaphore(waiting))
+
+
 def test_a_free_gate_lets_through_and_counts() -> None:
-    gate = Gate(places=2, queue=0, timeout_s=0.0)
+    gate = gate_of(2, waiting=0)
     with gate.place(), gate.place():
         assert gate.running == 2
         with pytest.raises(Busy), gate.place():
@@ -33,7 +37,7 @@ def test_a_free_gate_lets_through_and_counts() -> None:
 
 
 def test_a_place_is_given_back_after_a_fault() -> None:
-    gate = Gate(places=1, queue=0, timeout_s=0.0)
+    gate = gate_of(1, waiting=0)
     with pytest.raises(ZeroDivisionError), gate.place():
         raise ZeroDivisionError
     with gate.place():
@@ -41,7 +45,7 @@ def test_a_place_is_given_back_after_a_fault() -> None:
 
 
 def test_the_deadline_ends_the_waiting() -> None:
-    gate = Gate(places=1, queue=1, timeout_s=0.05)
+    gate = gate_of(1, timeout_s=0.05)
     with gate.place():
         start = time.monotonic()
         with pytest.raises(Busy), gate.place():
@@ -50,8 +54,55 @@ def test_the_deadline_ends_the_waiting() -> None:
     assert gate.waiting == 0
 
 
+def test_who_would_wait_too_long_is_told_at_once() -> None:
+    gate = gate_of(2, timeout_s=30.0)
+    for _ in range(2):
+        with gate.place():
+            time.sleep(0.02)
+    assert 0.01 <= gate.expected_wait_s < 5.0
+    gate._held_s = 61.0  # as if analyses took a minute
+    with gate.place(), gate.place():
+        start = time.monotonic()
+        with pytest.raises(Busy), gate.place():
+            pass
+        assert time.monotonic() - start < 10
+    assert gate.expected_wait_s < 30.0, "holds that became short again count"
+
+
+def test_gates_share_the_waiting_room() -> None:
+    room = threading.Semaphore(1)
+    first, second = Gate(1, 5.0, room), Gate(1, 5.0, room)
+    waiting = threading.Thread(target=lambda: first._enter())
+    with second.place():
+        with first.place():
+            waiting.start()
+            wait_until(lambda: first.waiting == 1)
+            with pytest.raises(Busy), second.place():
+                pass
+        waiting.join(5)
+    assert room.acquire(blocking=False), "who has got a place waits no longer"
+
+
+def test_some_threads_never_wait() -> None:
+    admission = Admission(Settings(threads=17, max_queue=128, max_analyses=1, queue_timeout_s=5.0))
+    picture, begun = records.picture(), threading.Event()
+
+    def hold() -> None:
+        with admission.analysis(picture):
+            begun.set()
+
+    with admission.analysis(picture):
+        waiting = threading.Thread(target=hold)
+        waiting.start()
+        wait_until(lambda: admission.analyses.waiting == 1)
+        with pytest.raises(Busy), admission.analysis(picture):
+            pass
+    waiting.join(5)
+    assert begun.is_set()
+
+
 def test_places_are_given_in_order_of_arrival() -> None:
-    gate = Gate(places=1, queue=5, timeout_s=5.0)
+    gate = gate_of(1)
     order: list[int] = []
 
     def enter(number: int) -> None:
@@ -70,7 +121,7 @@ def test_places_are_given_in_order_of_arrival() -> None:
 
 
 def test_many_threads_never_exceed_the_places() -> None:
-    gate = Gate(places=3, queue=100, timeout_s=10.0)
+    gate = gate_of(3)
     seen: list[int] = []
 
     def enter() -> None:
