@@ -23,7 +23,7 @@ except BadSetting as error:
 
 wsgi_app = "application:application"
 bind = f"{_settings.host}:{_settings.port}"
-worker_class = "gthread"
+worker_class = "web.worker.Worker"  # gthread, with slow heads and error pages mended
 workers = 1
 threads = _settings.threads
 worker_connections = 1000

@@ -58,11 +58,14 @@ def free_port() -> int:
 
 
 @contextmanager
-def running(folder: Path, app: str = "application:application", **environment: str) -> Iterator[Server]:
+def running(
+    folder: Path, app: str = "application:application", before: tuple[str, ...] = (), **environment: str
+) -> Iterator[Server]:
+    """A server that is ready; `before` is a command that starts it."""
     port, log = free_port(), folder / "server.log"
     scratch = folder / "tmp"
     scratch.mkdir()
-    command = [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py", app]
+    command = [*before, sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py", app]
     places = {"PORT": str(port), "HOST": "127.0.0.1", "TMPDIR": str(scratch), "PYTHONDONTWRITEBYTECODE": "1"}
     with log.open("wb") as stream:
         process = subprocess.Popen(
