@@ -22,7 +22,7 @@ from tests.web import records
 from tests.web.records import ANALYZE, DETECT, PAGE
 
 ROOT = Path(__file__).parents[2]
-START_S = 30.0
+START_S = 120.0
 WAIT_S = 30.0
 
 
