@@ -1,7 +1,7 @@
 """Locked requirements -> the weaknesses that are known of them, by pip-audit; exit status 1 if there are any.
 
-Without a registry, or with one that keeps no advisories, a sentence says that nothing was looked at, and the exit status is 0. pip-audit itself
-says "No known vulnerabilities found" where it could look nothing up, so its counts are read, not its word.
+Without a registry, or with one that keeps no advisories, a sentence says that nothing was looked at, and the exit status is 0. pip-audit
+itself says "No known vulnerabilities found" where it could look nothing up, so its counts are read, not its word.
 
 Run: make audit, which makes the environment that this runs in
 """

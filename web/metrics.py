@@ -53,6 +53,8 @@ class Metrics:
         loaded.set_function(lambda: float(ensemble.state().available))
         fallback = Gauge("skin_model_fallback", "1 while a preferred source of the model fails.", registry=own)
         fallback.set_function(lambda: float(ensemble.state().fallback_reason is not None))
+        looks = Gauge("skin_model_failed_looks", "Looks for the model since the start that failed.", registry=own)
+        looks.set_function(lambda: float(ensemble.failed_looks))
         free = Gauge("skin_model_cache_free_bytes", "Room on the disk of the model cache.", registry=own)
         free.set_function(partial(free_bytes, cache))
 
