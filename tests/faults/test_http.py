@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import requests
 
-from tests.faults.smuggling import ATTEMPTS, SMUGGLED
+from tests.faults.smuggling import ATTEMPTS, INNER, SMUGGLED
 from tests.web import records
 from tests.web.records import ANALYZE, DETECT
 from tests.web.test_server import WAIT_S, Server, raw_head, running, talk
@@ -97,6 +97,11 @@ def test_no_second_request_is_smuggled_in_a_first(server: Server, name: str) -> 
     deliver(server.port, ATTEMPTS[name])
     assert healthy(server)
     assert SMUGGLED not in ids(server)
+
+
+def test_a_smuggled_request_would_be_seen(server: Server) -> None:
+    deliver(server.port, INNER.replace(SMUGGLED.encode(), b"control"))
+    assert "control" in ids(server)
 
 
 def test_heads_that_trickle_in_cost_no_thread(server: Server) -> None:

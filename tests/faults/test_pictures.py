@@ -24,7 +24,7 @@ from tests.web.test_swap import worker
 SEED = 20260101
 COUNT = 1000
 GROUPS = 20
-SIDE_PX = 96
+SIDE_PX = 64
 HEADER_BYTES = 200  # where most of the damage is done
 EXTREMES = (
     b"\x00",
@@ -109,9 +109,10 @@ def test_damaged_pictures_are_answered_as_json_and_leave_the_service_well(server
                 assert answer.status_code in (200, 400, 413, 415), (
                     f"picture {number} of group {group}: {answer.text[:300]}"
                 )
-                schema = ("analysis" if number % 2 else "face") + ("" if answer.status_code == 200 else "_refusal")
-                assert answer.json()["success"] is False
-                records.check_schema(schema if answer.status_code != 200 else f"{schema}_refusal", answer.json())
+                told = answer.json()
+                assert (told["success"], bool(told["error_code"])) == (False, True)
+                if number % 10 < 2:  # one of each route in ten pictures: a schema takes longer than an answer
+                    records.check_schema("analysis_refusal" if number % 2 else "face_refusal", told)
                 seen[answer.status_code] += 1
         return seen
 

@@ -21,6 +21,7 @@ from tests.analyzer.conftest import line, moto_port, s3
 from tests.analyzer.store_server import Fault, Line, artefact, open_stand_in, upload
 from tests.web.records import ANALYZE
 from tests.web.test_server import ROOT, Server, post, running
+from web.readiness import generated_portrait
 
 __all__ = ["line", "moto_port", "s3"]  # fixtures of the tests of the store
 RUNBOOK = (ROOT / "docs" / "runbook.md").read_text(encoding="utf-8")
@@ -75,7 +76,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Iterator[set[str]]:
 
 
 def names(server: Server) -> set[str]:
-    post(server, ANALYZE, b"no picture")
+    post(server, ANALYZE, generated_portrait())
     text = requests.get(f"{server.url}/metrics", timeout=30).text
     return set(re.findall(r"^([a-z_0-9]+)[{ ]", text, re.MULTILINE))
 

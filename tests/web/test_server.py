@@ -45,7 +45,7 @@ class Server:
             try:
                 if requests.get(f"{self.url}/ready", timeout=5).status_code == 200:
                     return
-            except requests.ConnectionError:
+            except requests.RequestException:
                 assert self.process.poll() is None, self.log
             time.sleep(0.05)
         raise AssertionError(f"not ready in {START_S} s: {self.log[-2000:]}")
