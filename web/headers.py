@@ -10,7 +10,7 @@ CONTENT_POLICY = (
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 PERMISSIONS = (
-    "camera=(), microphone=(), geolocation=(), display-capture=(), payment=(), usb=()"  # a file input needs none
+    "camera=(self), microphone=(), geolocation=(), display-capture=(), payment=(), usb=()"
 )
 TRANSPORT = (
     "max-age=31536000"  # seconds, a year; no includeSubDomains: other names of the domain are not ours to decide

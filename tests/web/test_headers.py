@@ -35,7 +35,7 @@ def test_every_answer_has_the_strict_headers(client: FlaskClient, method: str, p
     assert "default-src 'none'" in policy
     assert "frame-ancestors 'none'" in policy
     assert "unsafe" not in policy
-    assert "camera=()" in answer.headers["Permissions-Policy"]
+    assert "camera=(self)" in answer.headers["Permissions-Policy"]
     assert "Server" not in answer.headers
     assert answer.headers["Cache-Control"] in ("no-store", "no-cache")
     assert "Strict-Transport-Security" not in answer.headers
