@@ -74,9 +74,9 @@ def _saved(image: Image.Image, kind: str, **options: object) -> bytes:
 
 
 def damaged(picture: bytes, rng: random.Random) -> bytes:
-    """A copy with one to eight changes: bits, extreme numbers, cuts, doubled or foreign parts."""
+    """A copy with two to twelve changes: bits, extreme numbers, cuts, doubled or foreign parts."""
     data = bytearray(picture)
-    for _ in range(rng.randint(1, 8)):
+    for _ in range(rng.randint(2, 12)):
         at = rng.randrange(min(len(data), HEADER_BYTES if rng.random() < 0.8 else len(data)) or 1)
         change = rng.randrange(6)
         if change == 0 and data:
