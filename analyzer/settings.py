@@ -98,7 +98,7 @@ class Settings:
         max_queue: requests that wait for one of those places; further ones get 503 at once.
         queue_timeout_s: seconds that a request waits for a place before it gets 503.
         max_large: how many of the analyses may hold a large picture (`web.admission.LARGE_PIXELS`).
-        read_timeout_s: seconds without a byte after which an upload is given up.
+        read_timeout_s: seconds without a byte after which an upload is given up, and until a request's head must be complete.
         graceful_timeout_s: seconds that requests in flight get to finish when the server stops.
         opencv_threads: threads of one OpenCV call.
         cores: threads of one analysis and of one network, `CORES`; read when the process starts.

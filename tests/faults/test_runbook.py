@@ -76,7 +76,8 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Iterator[set[str]]:
 
 
 def names(server: Server) -> set[str]:
-    post(server, ANALYZE, generated_portrait())
+    for picture in (generated_portrait(), b"no picture"):
+        post(server, ANALYZE, picture)
     text = requests.get(f"{server.url}/metrics", timeout=30).text
     return set(re.findall(r"^([a-z_0-9]+)[{ ]", text, re.MULTILINE))
 
