@@ -9,9 +9,7 @@ CONTENT_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-PERMISSIONS = (
-    "camera=(self), microphone=(), geolocation=(), display-capture=(), payment=(), usb=()"
-)
+PERMISSIONS = "camera=(self), microphone=(), geolocation=(), display-capture=(), payment=(), usb=()"
 TRANSPORT = (
     "max-age=31536000"  # seconds, a year; no includeSubDomains: other names of the domain are not ours to decide
 )
