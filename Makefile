@@ -5,11 +5,12 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup serve test test-training check format coverage bench train-env model lock clean suitable-python
+.PHONY: help setup serve test test-training check format coverage audit bench train-env model lock clean suitable-python
 
 VENV := .venv
 BIN := $(VENV)/bin
 TRAINING := .venv-training
+AUDIT := .venv-audit
 PROCESSOR := $(if $(GPU),gpu,cpu)
 SUITABLE := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3; do \
@@ -34,11 +35,18 @@ test: $(VENV)/dev.stamp ## Run the whole test suite (ARGS="-k name" to choose)
 test-training: $(TRAINING)/$(PROCESSOR).stamp ## Run the tests of training with TensorFlow, which make test skips
 	$(TRAINING)/bin/python -m pytest tests/training $(ARGS)
 
-check: $(VENV)/dev.stamp ## Check format, lint and types, then run the tests
+check: audit $(VENV)/dev.stamp ## Check format, lint and types, ask for known weaknesses (online), then run the tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest $(ARGS)
+
+audit: | suitable-python ## Ask for known weaknesses of the locked packages; says so and passes where nobody can be asked
+	@if [[ ! -f $(AUDIT)/stamp || requirements-audit.lock -nt $(AUDIT)/stamp ]]; then \
+		if $(PYTHON) -m venv --clear $(AUDIT) && timeout 120 $(AUDIT)/bin/python -m pip --disable-pip-version-check --quiet --retries 1 \
+			install -r requirements-audit.lock 2>/dev/null; then touch $(AUDIT)/stamp; fi; fi; \
+	if [[ -f $(AUDIT)/stamp ]]; then $(AUDIT)/bin/python .ci/audit.py requirements.lock requirements-dev.lock; \
+	else echo "audit: SKIPPED, pip-audit cannot be installed: no package registry is within reach."; fi
 
 format: $(VENV)/dev.stamp ## Format the code and mend what the linter can mend
 	$(BIN)/ruff check --fix --exit-zero --quiet .
@@ -56,7 +64,7 @@ model: $(TRAINING)/$(PROCESSOR).stamp ## Train the ensemble and write models/har
 	$(TRAINING)/bin/python -m training.train_hare_run training/configs/facial.yaml --out runs/facial --model-dir models/hare_run_v6_facial $(ARGS)
 
 lock: | suitable-python ## Write the locks anew from the requirements (LOCKS=training/requirements: one of them)
-	for name in $(or $(LOCKS),requirements requirements-dev training/requirements training/requirements-ray); do \
+	for name in $(or $(LOCKS),requirements requirements-dev requirements-audit training/requirements training/requirements-ray); do \
 		$(PYTHON) -m venv --clear $(VENV)-lock; \
 		grep -v '^-[cr]' $$name.txt > $(VENV)-lock/wanted.txt; \
 		base=$$(sed -n 's/^-r \(.*\)\.txt$$/\1.lock/p' $$name.txt); \
@@ -68,7 +76,7 @@ lock: | suitable-python ## Write the locks anew from the requirements (LOCKS=tra
 	rm -rf $(VENV)-lock
 
 clean: ## Remove .venv, .venv-training, caches and benchmark results
-	rm -rf $(VENV) $(VENV)-lock $(TRAINING) .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage htmlcov benchmarks/results
+	rm -rf $(VENV) $(VENV)-lock $(TRAINING) $(AUDIT) .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage htmlcov benchmarks/results
 	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
 
 suitable-python:

@@ -11,7 +11,7 @@ from analyzer import pipeline, settings
 from analyzer.ensemble import Ensemble
 from analyzer.model_sources import ModelSources
 from analyzer.settings import Settings
-from web import cors, errors, logs, routes, tracing
+from web import cors, errors, guard, headers, logs, rate_limit, routes, tracing
 from web.admission import Admission
 from web.answers import OrjsonProvider
 from web.metrics import Metrics
@@ -40,17 +40,21 @@ def create_app(config: Settings | None = None, ensemble: Ensemble | None = None)
     app.json = OrjsonProvider(app)
     app.config.update(MAX_CONTENT_LENGTH=config.max_body_bytes, MAX_FORM_MEMORY_SIZE=config.max_body_bytes)
     admission = Admission(config)
-    metrics = Metrics(admission)
+    readiness = Readiness(partial(pipeline.analyze_photo, generated_portrait(), ensemble))
+    metrics = Metrics(admission, ensemble, readiness, config.store.cache)
+    buckets = rate_limit.buckets(config.rate_limit, config.rate_limit_redis_url, metrics.rate_limit_failure)
     app.extensions["service"] = Service(
         settings=config,
         ensemble=ensemble,
         admission=admission,
         metrics=metrics,
-        readiness=Readiness(partial(pipeline.analyze_photo, generated_portrait(), ensemble)),
+        readiness=readiness,
         kinds=routes.kinds(),
     )
     tracing.register(app, metrics)
     cors.register(app, config.cors_origins)
+    headers.register(app)
+    guard.register(app, config, buckets)
     errors.register(app)
     routes.register(app)
     app.wsgi_app = SlashNormaliser(app.wsgi_app)  # type: ignore[method-assign]

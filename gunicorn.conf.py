@@ -7,6 +7,7 @@ lock, so that one process keeps all cores busy (docs/api.md, "Server").
 from __future__ import annotations
 
 import ctypes
+import resource
 import signal
 import sys
 from pathlib import Path
@@ -23,7 +24,7 @@ except BadSetting as error:
 
 wsgi_app = "application:application"
 bind = f"{_settings.host}:{_settings.port}"
-worker_class = "gthread"
+worker_class = "web.worker.Worker"  # gthread, with slow heads and error pages mended
 workers = 1
 threads = _settings.threads
 worker_connections = 1000
@@ -61,6 +62,7 @@ def _limit_arenas() -> None:
 
 
 _limit_arenas()  # inherited by the worker
+resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would hold photos
 
 
 def post_worker_init(worker):  # type: ignore[no-untyped-def]

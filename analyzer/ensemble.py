@@ -62,6 +62,7 @@ class Ensemble:
         self._open = opener or partial(open_artefact, settings=sources.settings if sources else StoreSettings())
         self._loaded: Loaded | None = None
         self._fallback_reason: str | None = None
+        self.failed_looks = 0  # since the start: how often what should be served could not be had
         self._threads: list[threading.Thread] = []
         self._turn = threading.RLock()  # one opening at a time: two would hold twice the memory
         self._asked = threading.Event()  # the first look at what is wanted ended, well or not
@@ -142,6 +143,7 @@ class Ensemble:
         except ModelUnavailable as error:
             self._asked.set()
             with self._turn:
+                self.failed_looks += 1
                 self._tell([error.message, *self._load_fallback()])
 
     def _run(self, watch: bool) -> None:

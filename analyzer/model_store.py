@@ -28,6 +28,7 @@ HINT = "Look at S3_BUCKET and at what the service may read there; see docs/deplo
 LINE_HINT = "Look at the line to S3 and at AWS_ENDPOINT_URL."
 BARE_HINT = "Put its sha256 into MODEL_SHA256, or set MODEL_TRUST_BARE=yes; better, publish it with a card."
 NO_ACCESS = "S3 refuses access (403): a permission is missing, or the bucket belongs to another account than expected."
+WRONG_CREDENTIALS = "S3 does not know these credentials (403): the key is wrong, or was withdrawn."
 CHANGED = "The object in S3 changed while it was fetched (412)."
 REFUSALS = {  # S3's error code -> what is wrong; others are told by their code
     "NoSuchBucket": "The bucket does not exist (404).",
@@ -35,6 +36,10 @@ REFUSALS = {  # S3's error code -> what is wrong; others are told by their code
     "404": "The artefact is not in the bucket (404).",
     "403": NO_ACCESS,
     "AccessDenied": NO_ACCESS,
+    "RequestTimeTooSkewed": "S3 refuses because the clock of this machine is wrong (RequestTimeTooSkewed); set it, for instance by NTP.",
+    "InvalidAccessKeyId": WRONG_CREDENTIALS,
+    "SignatureDoesNotMatch": WRONG_CREDENTIALS,
+    "ExpiredToken": "The credentials for S3 are expired (ExpiredToken).",
     "412": CHANGED,
     "PreconditionFailed": CHANGED,
 }

@@ -101,6 +101,8 @@ def _decode_jpeg(data: bytes, header: Header, reduction: int) -> Rgb:
     try:
         rgb = cv2.imdecode(np.frombuffer(data, np.uint8, count=header.end), flags)
     except cv2.error as error:
+        if error.code == cv2.Error.StsNoMem:
+            raise MemoryError from error  # not the photo's fault
         raise bad_photo() from error
     if rgb is None:
         raise bad_photo()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from analyzer.errors import BadSetting
@@ -36,6 +36,10 @@ KERAS_OBJECT = re.compile(rf"(?=.*\.(h5|keras)$){OBJECT.pattern}")
 ENDPOINT = re.compile(r"https?://[A-Za-z0-9.\-]+(:\d{1,5})?/?")
 SHA256 = re.compile(r"[0-9a-f]{64}")
 CLASS = re.compile(r"[a-z][a-z0-9_]{0,63}")
+KEY = re.compile(
+    r"[A-Za-z0-9._~+/=-]{16,128}"
+)  # what an Authorization header takes (RFC 6750); shorter ones can be guessed
+REDIS = re.compile(r"(rediss?|unix)://\S+")
 HINT = "Correct the environment variable; .env.example describes it."
 
 
@@ -95,12 +99,16 @@ class Settings:
             16 threads are left for health.
         queue_timeout_s: longest wait for a place; who would wait longer gets 503 at once.
         max_large: how many of the analyses may hold a large picture (`web.admission.LARGE_PIXELS`).
-        read_timeout_s: seconds without a byte after which an upload is given up.
+        read_timeout_s: seconds without a byte after which an upload is given up, and until a request's head must be complete.
         graceful_timeout_s: seconds that requests in flight get to finish when the server stops.
         opencv_threads: threads of one OpenCV call.
         cores: threads of one analysis and of one network, `CORES`; read when the process starts.
         operator_token: bearer token for `/metrics` and paths in the model status; None = no token is accepted.
         operator_local: direct callers from this machine count as operators.
+        api_keys: one of them is needed to send a picture; empty = none is needed.
+        rate_limit: pictures that one client may send in a minute; 0 = no limit.
+        rate_limit_redis_url: where several processes count together; None = each for itself.
+        trusted_hops: proxies in front, each of which appends to `X-Forwarded-For`.
         store: where the artefact of the ensemble comes from.
     """
 
@@ -119,8 +127,12 @@ class Settings:
     graceful_timeout_s: int = 30
     opencv_threads: int = CORES
     cores: int = CORES
-    operator_token: str | None = None
+    operator_token: str | None = field(default=None, repr=False)
     operator_local: bool = True
+    api_keys: tuple[str, ...] = field(default=(), repr=False)
+    rate_limit: int = 0
+    rate_limit_redis_url: str | None = field(default=None, repr=False)
+    trusted_hops: int = 0
     store: StoreSettings = StoreSettings()
 
 
@@ -150,6 +162,10 @@ def read(environment: Mapping[str, str] | None = None) -> Settings:
         cores=_integer(env, "CORES", default.cores, 1, 999),
         operator_token=_token(env, "OPERATOR_TOKEN"),
         operator_local=_word(env, "OPERATOR_LOCAL", "yes", ("yes", "no")) == "yes",
+        api_keys=_list(env, "API_KEYS", (), KEY, "different keys of 16 to 128 letters, digits or ._~+/=-"),
+        rate_limit=_integer(env, "RATE_LIMIT_PER_MINUTE", default.rate_limit, 0, 100_000),
+        rate_limit_redis_url=_matching(env, "RATE_LIMIT_REDIS_URL", REDIS, "an address such as redis://host:6379/0"),
+        trusted_hops=_integer(env, "TRUSTED_HOPS", default.trusted_hops, 0, 8),
         store=_store(env),
     )
 

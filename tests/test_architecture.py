@@ -22,6 +22,8 @@ FEW = {  # package → the only places that may import it
     "flask_cors": ("web/", "application.py"),
     "pydantic": ("web/",),
     "prometheus_client": ("web/", "gunicorn.conf.py"),
+    "gunicorn": ("web/worker.py", "web/errors.py"),
+    "redis": ("web/rate_limit.py",),
     "boto3": ("analyzer/model_store.py",),
     "botocore": ("analyzer/model_store.py",),
     "openvino": ("analyzer/runtime.py", "training/"),

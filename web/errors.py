@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import logging
 
+import cv2
 from flask import Flask, Response, current_app, g, request
+from gunicorn.http.errors import ParseException
 from pydantic import BaseModel
 from werkzeug.exceptions import ClientDisconnected, HTTPException, RequestEntityTooLarge
 
 from analyzer.errors import AnalyzerError
-from web import tracing, wire
-from web.admission import RETRY_AFTER_S
+from web import tracing, uploads, wire
+from web.admission import RETRY_AFTER_S, Busy
 from web.answers import json_answer
+from web.guard import TooMany
 from web.service import service
 
 log = logging.getLogger("web.errors")
@@ -24,18 +27,18 @@ STATUS = {
     "truncated_image": 400,
     "incomplete_upload": 400,
     "bad_request": 400,
+    "unauthorized": 401,
     "forbidden": 403,
     "not_found": 404,
     "method_not_allowed": 405,
     "too_large": 413,
     "too_many_pixels": 413,
     "unsupported_type": 415,
+    "rate_limited": 429,
     "internal_error": 500,
     "busy": 503,
 }
 MIB = 1024 * 1024
-DRAINED_BYTES = 64 * MIB  # a body is read to its end up to here, because browsers drop an answer that comes before
-CHUNK_BYTES = 64 * 1024
 HTTP_ERRORS = {
     404: ("not_found", "There is nothing at this address.", "See /docs for the routes."),
     405: ("method_not_allowed", "This address does not take this method.", "See /docs for the routes."),
@@ -53,7 +56,10 @@ def register(app: Flask) -> None:
     app.register_error_handler(AnalyzerError, _analyzer_error)
     app.register_error_handler(RequestEntityTooLarge, _too_large)
     app.register_error_handler(ClientDisconnected, _incomplete)
+    app.register_error_handler(ParseException, _unreadable)
     app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(MemoryError, _no_memory)
+    app.register_error_handler(cv2.error, _picture_library)
     app.register_error_handler(Exception, _fault)
 
 
@@ -61,19 +67,28 @@ def _analyzer_error(error: AnalyzerError) -> Response:
     if error.code not in STATUS:
         return _fault(error)
     response = _answer(error.code, error.message, error.hint)
-    if error.code == "busy":
-        response.headers["Retry-After"] = str(RETRY_AFTER_S)
+    if isinstance(error, Busy | TooMany):
+        response.headers["Retry-After"] = str(error.retry_after_s if isinstance(error, TooMany) else RETRY_AFTER_S)
+    if error.code == "unauthorized":
+        response.headers["WWW-Authenticate"] = "Bearer"
     return response
 
 
 def _too_large(error: RequestEntityTooLarge) -> Response:
-    _drain()
+    uploads.drain(request)
     limit = (current_app.config["MAX_CONTENT_LENGTH"] or 0) // MIB
     return _answer("too_large", f"The request is larger than {limit} MiB.", "Send a smaller copy of the photo.")
 
 
 def _incomplete(error: ClientDisconnected) -> Response:
     response = _answer("incomplete_upload", "The upload broke off.", "Please send the photo again.")
+    response.headers["Connection"] = "close"
+    return response
+
+
+def _unreadable(error: ParseException) -> Response:
+    """The server met something in the body that is no HTTP, such as a chunk without a size."""
+    response = _answer("bad_request", "The request cannot be understood.", "Please send the photo again.")
     response.headers["Connection"] = "close"
     return response
 
@@ -87,6 +102,16 @@ def _http_error(error: HTTPException) -> Response:
     if status == 405:
         response.headers["Allow"] = ", ".join(sorted(getattr(error, "valid_methods", None) or ()))
     return response
+
+
+def _no_memory(error: Exception) -> Response:
+    """What one picture could not get is given back by the time the next one asks."""
+    log.error("no_memory", exc_info=error, extra={"fields": {"request_id": tracing.request_id()}})
+    return _analyzer_error(Busy())
+
+
+def _picture_library(error: cv2.error) -> Response:
+    return _no_memory(error) if getattr(error, "code", None) == cv2.Error.StsNoMem else _fault(error)
 
 
 def _fault(error: Exception) -> Response:
@@ -108,12 +133,3 @@ def _body(code: str, message: str, hint: str) -> BaseModel:
     if kind == "analyze":
         return wire.failed_analysis(code, message, hint, tracing.call(), shared.ensemble.state())
     return wire.failure(code, message, hint, tracing.request_id())
-
-
-def _drain() -> None:
-    stream, left = request.environ["wsgi.input"], DRAINED_BYTES
-    try:
-        while left > 0 and (chunk := stream.read(min(CHUNK_BYTES, left))):
-            left -= len(chunk)
-    except OSError:
-        pass  # the client went away: nobody waits for the answer

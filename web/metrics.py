@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from functools import partial
+from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 
+from analyzer.ensemble import Ensemble
 from web.admission import Admission
+from web.readiness import Readiness
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 SECONDS = (0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -17,7 +21,7 @@ METHODS = ("GET", "HEAD", "POST", "OPTIONS")
 class Metrics:
     """Counters and timings; labels come from fixed sets, never from what a caller sends."""
 
-    def __init__(self, admission: Admission) -> None:
+    def __init__(self, admission: Admission, ensemble: Ensemble, readiness: Readiness, cache: Path) -> None:
         self._registry = CollectorRegistry()
         own = self._registry
         self._requests = Counter("skin_requests", "Answered requests.", ("route", "method", "status"), registry=own)
@@ -35,7 +39,24 @@ class Metrics:
         for name, gate in (("bodies", admission.bodies), ("analyses", admission.analyses), ("large", admission.large)):
             running.labels(name).set_function(partial(getattr, gate, "running"))
             waiting.labels(name).set_function(partial(getattr, gate, "waiting"))
-        ProcessCollector(registry=self._registry)
+        self._gauges(ensemble, readiness, cache)
+        self._limit_failures = Counter(
+            "skin_rate_limit_redis_failures", "Calls of the rate limit's Redis that failed.", registry=own
+        )
+        ProcessCollector(registry=own)
+
+    def _gauges(self, ensemble: Ensemble, readiness: Readiness, cache: Path) -> None:
+        own = self._registry
+        ready = Gauge("skin_ready", "1 as soon as one picture went through the whole analysis.", registry=own)
+        ready.set_function(lambda: float(readiness.ready))
+        loaded = Gauge("skin_model_loaded", "1 while an artefact of the ensemble answers.", registry=own)
+        loaded.set_function(lambda: float(ensemble.state().available))
+        fallback = Gauge("skin_model_fallback", "1 while a preferred source of the model fails.", registry=own)
+        fallback.set_function(lambda: float(ensemble.state().fallback_reason is not None))
+        looks = Gauge("skin_model_failed_looks", "Looks for the model since the start that failed.", registry=own)
+        looks.set_function(lambda: float(ensemble.failed_looks))
+        free = Gauge("skin_model_cache_free_bytes", "Room on the disk of the model cache.", registry=own)
+        free.set_function(partial(free_bytes, cache))
 
     def request(self, route: str, method: str, status: int, seconds: float) -> None:
         self._requests.labels(route, method if method in METHODS else "other", str(status)).inc()
@@ -48,6 +69,19 @@ class Metrics:
     def refusal(self, code: str) -> None:
         self._refusals.labels(code).inc()
 
+    def rate_limit_failure(self) -> None:
+        self._limit_failures.inc()
+
     def text(self) -> bytes:
         """All metrics in the Prometheus text format."""
         return generate_latest(self._registry)
+
+
+def free_bytes(folder: Path) -> float:
+    """Room on the disk of a folder, or of what there is of its path; NaN where that cannot be asked."""
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    try:
+        return float(shutil.disk_usage(folder).free)
+    except OSError:
+        return float("nan")

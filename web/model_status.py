@@ -12,7 +12,7 @@ from web.shapes import HareRun, ModelDetails, ModelStatus, ModelStatusBody
 from web.words import FALLBACK, SERVICE
 
 OPERATORS_ONLY = ("path", "s3_location", "s3_version_id")
-SECRET = ("operator_token",)
+SECRET = ("operator_token", "api_keys", "rate_limit_redis_url")
 
 
 def describe(model: ModelState, stage: FaceStage | None, settings: Settings, is_operator: bool) -> ModelStatus:

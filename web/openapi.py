@@ -48,8 +48,10 @@ TEXTS = {
 }
 UPLOAD_STATUSES = {
     400: "bad_json, missing_image, bad_base64, bad_image, truncated_image or incomplete_upload",
+    401: "unauthorized, where keys are set",
     413: "too_large or too_many_pixels",
     415: "unsupported_type",
+    429: "rate_limited, where a limit is set",
     500: "internal_error",
     503: "busy",
 }
@@ -75,7 +77,7 @@ def document(routes: tuple[Route, ...]) -> bytes:
             "paths": _paths(routes, references),
             "components": {
                 "schemas": schemas["$defs"],
-                "securitySchemes": {"operator": {"type": "http", "scheme": "bearer"}},
+                "securitySchemes": {name: {"type": "http", "scheme": "bearer"} for name in ("operator", "key")},
             },
         }
     )
@@ -103,6 +105,7 @@ def _operation(route: Route, index: int, references: Mapping[str, Any]) -> dict[
     }
     if route.method == "POST":
         operation["requestBody"] = _body(references)
+        operation["security"] = [{}, {"key": []}]
     if name == "metrics":
         operation["security"] = [{}, {"operator": []}]
     return operation
@@ -121,7 +124,8 @@ def _responses(name: str, references: Mapping[str, Any]) -> dict[str, Any]:
     if name in ("detect_faces", "analyze"):
         shape = references[models[200].__name__]
         answers |= {str(code): _answer(text, shape) for code, text in UPLOAD_STATUSES.items()}
-        answers["503"]["headers"] = {"Retry-After": {"description": "Seconds", "schema": {"type": "integer"}}}
+        for status in ("429", "503"):
+            answers[status]["headers"] = {"Retry-After": {"description": "Seconds", "schema": {"type": "integer"}}}
     return answers
 
 

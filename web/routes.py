@@ -107,10 +107,6 @@ def asset() -> Response:
     return _file(STATIC / name if (STATIC / name).is_file() else PAGES / name)
 
 
-CONTENT_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
 ROUTES = (
     Route(detect_faces, "POST", ("/api/v4/face/detect", "/api/v1/face/detect", "/api/v3/face/detect")),
     Route(
@@ -141,7 +137,6 @@ def register(app: Flask) -> None:
     for route in ROUTES:
         for path in route.paths or _asset_paths():
             app.add_url_rule(path, route.view.__name__, route.view, methods=[route.method], strict_slashes=False)
-    app.after_request(_add_safety_headers)
 
 
 def kinds() -> dict[str, str]:
@@ -161,13 +156,3 @@ def _asset_paths() -> tuple[str, ...]:
     files = [file for folder in (PAGES, STATIC) for file in sorted(folder.rglob("*")) if file.is_file()]
     names = [file.relative_to(STATIC if STATIC in file.parents else PAGES).as_posix() for file in files]
     return tuple(f"{root}/{name}" for name in dict.fromkeys(names) for root in ("", "/static"))
-
-
-def _add_safety_headers(response: Response) -> Response:
-    response.headers["X-Content-Type-Options"] = "nosniff"
-    response.headers["Referrer-Policy"] = "no-referrer"
-    response.headers["Content-Security-Policy"] = CONTENT_POLICY
-    response.headers.setdefault(
-        "Cache-Control", "no-cache" if request.endpoint in ("home", "docs", "asset") else "no-store"
-    )
-    return response

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import io
 import re
 from collections.abc import Mapping
@@ -37,6 +38,8 @@ SIGNATURE = re.compile(
 )
 DATA_URL = re.compile(r"\s*data:[^,]{0,128},", re.IGNORECASE)
 DATA_URL_AS_BASE64 = re.compile(rb"dataimage/\w{3,5}base64")  # what a lenient decoder keeps of "data:image/png;base64,"
+DRAINED_BYTES = 64 * 1024 * 1024  # at most, of a body that nobody wants
+CHUNK_BYTES = 64 * 1024
 WHITESPACE = b" \t\r\n\f\v"
 URL_SAFE = bytes.maketrans(b"-_", b"+/")
 
@@ -78,7 +81,7 @@ def read(request: Request, read_timeout_s: float) -> Upload:
         werkzeug.exceptions.RequestEntityTooLarge: the body is larger than MAX_CONTENT_LENGTH.
         werkzeug.exceptions.ClientDisconnected: the body ended early or paused for too long.
     """
-    _limit_pauses(request, read_timeout_s)
+    limit_pauses(request, read_timeout_s)
     fields = _fields(request)
     demographics, ignored = read_demographics(fields.get("demographics"))
     return Upload(
@@ -107,11 +110,19 @@ def _fields(request: Request) -> Mapping[str, Any]:
     )
 
 
-def _limit_pauses(request: Request, seconds: float) -> None:
+def limit_pauses(request: Request, seconds: float) -> None:
     """The server waits for a body for as long as the client likes; a thread is too dear for that."""
     connection = request.environ.get("gunicorn.socket")
     if connection is not None:
         connection.settimeout(seconds)
+
+
+def drain(request: Request) -> None:
+    """Read what is left of a body and drop it: a browser shows an answer only after it sent its whole request."""
+    stream, left = request.environ["wsgi.input"], DRAINED_BYTES
+    with contextlib.suppress(OSError):  # the client went away or fell silent: nobody waits for the answer
+        while left > 0 and (chunk := stream.read(min(CHUNK_BYTES, left))):
+            left -= len(chunk)
 
 
 def _body(request: Request) -> bytes:

@@ -99,7 +99,8 @@ class Fault:
     Attributes:
         times: how often; afterwards requests pass.
         after: bytes of the answer's body that pass before it happens.
-        kind: ``reset``, ``close`` (truncate), ``stall``, or ``status 403`` and the like instead of the answer.
+        kind: ``reset``, ``close`` (truncate), ``stall``, or ``status 403`` and the like instead of the answer, with S3's own word
+            for it if one follows: ``status 403 RequestTimeTooSkewed``.
         rate: bytes per second of the body; None: as fast as it goes.
     """
 
@@ -154,7 +155,7 @@ class Line:
             fault.times -= 1
             status = self._status(head, fault)
             if status:
-                client.sendall(f"HTTP/1.1 {status} No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode())
+                client.sendall(_refusal(*status.split()))
                 return
             with socket.create_connection(("127.0.0.1", self._upstream)) as server:
                 server.sendall(head.replace("\r\n", "\r\nConnection: close\r\n", 1).encode() + HEAD_END + body)
@@ -187,6 +188,13 @@ class Line:
             self._stopped.wait(20)
         elif fault.kind == "reset":
             client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+def _refusal(status: str, code: str = "") -> bytes:
+    """An answer of S3 that is no; its error code stands in the body."""
+    body = f"<Error><Code>{code}</Code><Message>No.</Message></Error>" if code else ""
+    head = f"HTTP/1.1 {status} No\r\nContent-Type: application/xml\r\nContent-Length: {len(body)}\r\nConnection: close"
+    return f"{head}\r\n\r\n{body}".encode()
 
 
 def _request(client: socket.socket) -> tuple[str, bytes]:

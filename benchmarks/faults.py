@@ -1,0 +1,148 @@
+"""Seconds from a fault to the first good answer: a killed worker, a damaged model, slow heads.
+
+Run:     python -m benchmarks.faults [--rounds 5]
+Cost:    about two minutes on a quiet machine; Linux only.
+Expects: after a killed worker /ready is 200 within 10 s; /health answers within 1 s while 256 heads trickle in.
+
+The service is started as in production, with a copy of the models that may be damaged; its disk, its S3 and its other settings are those of
+the environment.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+from analyzer.settings import BUNDLED_MODELS
+from benchmarks import corpus, latency, load
+
+SLOW_CLIENTS = 256
+GIVEN_UP_S = 120.0
+CARD = "hare_run_v6_facial/card.json"
+ROUTE = "/api/v6/skin/analyze-hare-run"
+COMMAND = (sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py", "application:application")
+STATUS = "/api/v5/skin/model-status"
+MOST_S = {"killed worker: /ready": 10.0, "slow heads: /health": 1.0}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5, help="how often each fault is made (default 5)")
+    options = parser.parse_args()
+    seconds: dict[str, list[float]] = {}
+    with service() as (port, pid, models):
+        for _ in range(options.rounds):
+            for measured in (killed_worker(port, pid), damaged_model(port, pid, models), slow_heads(port)):
+                for name, taken_s in measured.items():
+                    seconds.setdefault(name, []).append(taken_s)
+    table = summary(seconds)
+    for name, row in table.items():
+        print(f"{name:<44} {row['median_s']:8.3f} s median {row['most_s']:8.3f} s most")
+    print(f"written to {corpus.write('faults', table)}")
+    return int(any(table[name]["median_s"] > most_s for name, most_s in MOST_S.items()))
+
+
+@contextlib.contextmanager
+def service() -> Iterator[tuple[int, int, Path]]:
+    """A running service: its port, its master's process id, and its folder of models."""
+    with tempfile.TemporaryDirectory() as folder:
+        models = Path(folder, "models")
+        shutil.copytree(BUNDLED_MODELS, models)
+        places = {"HOST": "127.0.0.1", "LOG_LEVEL": "error", "MODEL_DIR": str(models), "MODEL_POLL_S": "0"}
+        port = load.free_port()
+        process = subprocess.Popen(COMMAND, cwd=corpus.ROOT, env={**os.environ, **places, "PORT": str(port)})
+        try:
+            load.wait_until_ready(process, port)
+            until(lambda: b'"model_loaded":true' in get(port, STATUS))
+            yield port, process.pid, models
+        finally:
+            load.stop(process)
+
+
+def killed_worker(port: int, pid: int) -> dict[str, float]:
+    """From SIGKILL to answers of the next worker."""
+    os.kill(worker(pid), signal.SIGKILL)
+    begun = time.monotonic()
+    picture = latency.photos("640x480", 1)[0]
+    return {
+        "killed worker: /health": until(lambda: get(port, "/health") == b"OK", begun),
+        "killed worker: /ready": until(lambda: bool(get(port, "/ready")), begun),
+        "killed worker: a report": until(lambda: b'"success":true' in get(port, ROUTE, picture), begun),
+    }
+
+
+def damaged_model(port: int, pid: int, models: Path) -> dict[str, float]:
+    """From the look at a damaged card to the word of it, and from the look at a mended one to its end; answers go on meanwhile."""
+    card = models / CARD
+    sound = card.read_bytes()
+    card.write_bytes(b"{}")
+    os.kill(worker(pid), signal.SIGHUP)
+    told_s = until(lambda: fallback(port) is not None)
+    card.write_bytes(sound)
+    os.kill(worker(pid), signal.SIGHUP)
+    return {"damaged model: told": told_s, "damaged model: mended, over": until(lambda: fallback(port) is None)}
+
+
+def slow_heads(port: int) -> dict[str, float]:
+    """How long /health takes while heads trickle in."""
+    slow = [socket.create_connection(("127.0.0.1", port)) for _ in range(SLOW_CLIENTS)]
+    try:
+        for one in slow:
+            one.send(b"GET /health HTTP/1.1\r\nX-Slow: ")
+        begun = time.monotonic()
+        return {"slow heads: /health": until(lambda: get(port, "/health") == b"OK", begun)}
+    finally:
+        for one in slow:
+            one.close()
+
+
+def worker(pid: int) -> int:
+    """Process id of the only worker of a master."""
+    return int(Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()[-1])
+
+
+def fallback(port: int) -> str | None:
+    answer = get(port, STATUS)
+    told: str | None = json.loads(answer)["model_status"]["fallback_reason"] if answer else None
+    return told
+
+
+def get(port: int, path: str, picture: bytes | None = None) -> bytes:
+    """Body of an answer 200; empty where there is none."""
+    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", picture, {"Content-Type": "image/jpeg"})
+    with contextlib.suppress(OSError), urllib.request.urlopen(request, timeout=5) as answer:
+        body: bytes = answer.read()
+        return body
+    return b""
+
+
+def until(condition: Callable[[], bool], begun: float | None = None) -> float:
+    """Seconds from `begun` (default: now) to the moment when the condition holds."""
+    begun = time.monotonic() if begun is None else begun
+    while not condition():
+        if time.monotonic() > begun + GIVEN_UP_S:
+            raise SystemExit(f"the service did not recover within {GIVEN_UP_S:g} s")
+        time.sleep(0.01)
+    return time.monotonic() - begun
+
+
+def summary(seconds: Mapping[str, list[float]]) -> dict[str, dict[str, float]]:
+    """Median and most of each measurement, in seconds."""
+    return {name: {"median_s": statistics.median(taken), "most_s": max(taken)} for name, taken in seconds.items()}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
