@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pwd
+import re
 import shlex
 import shutil
 import signal
@@ -202,10 +203,10 @@ def lay_out(release: Release, folder: Path, port: int) -> None:
 def lead(folder: Path, port: int) -> None:
     """Put the service's address of the check into the bundle's configuration."""
     file = folder / "conf.d/elasticbeanstalk/service.conf"
-    lines = file.read_text().splitlines(keepends=True)
-    changed = [f"    proxy_pass http://127.0.0.1:{port};\n" if "proxy_pass http" in line else line for line in lines]
-    assert changed != lines or f":{port};" in file.read_text()
-    file.write_text("".join(changed))
+    there = f"proxy_pass http://127.0.0.1:{port};"
+    text, replaced = re.subn(r"proxy_pass http://[^;]+;", there, file.read_text())
+    assert replaced == 1
+    file.write_text(text)
 
 
 def hook(release: Release, name: str, environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:

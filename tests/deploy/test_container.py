@@ -81,6 +81,7 @@ def test_hadolint_finds_nothing() -> None:
     assert ended.returncode == 0, ended.stdout
 
 
+@pytest.mark.timeout(1800)  # downloads
 @pytest.mark.skipif("CHECK_PYTHON" not in os.environ, reason="installs all packages: make check-bundle")
 def test_its_steps_give_a_service_that_is_ready(release: Release, tmp_path: Path) -> None:
     base = tmp_path / "python"
