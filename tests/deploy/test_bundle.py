@@ -127,8 +127,9 @@ def test_numbers_of_balancer_proxy_and_service_agree(release: Release) -> None:
     assert int(re.findall(r"proxy_read_timeout (\d+)s", conf)[0]) <= int(options[process, "DeregistrationDelay"])
     period, times, lasting = (int(options[trigger, name]) for name in ("Period", "EvaluationPeriods", "BreachDuration"))
     assert lasting == period * times
-    limits = re.findall(r"^client_(?:max_body|body_buffer)_size (\d+)m;", conf, re.MULTILINE)
-    assert [int(limit) * settings.MIB for limit in limits] == [settings.Settings().max_body_bytes] * 2
+    sizes = re.findall(r"^client_(max_body|body_buffer)_size (\d+)m;", conf, re.MULTILINE)
+    limit_mib = settings.Settings().max_body_bytes // settings.MIB
+    assert sizes == [("max_body", str(limit_mib)), ("body_buffer", str(limit_mib * 4 // 3))]
     assert options[process, "HealthCheckPath"] in {rule.rule for rule in create_app().url_map.iter_rules()}
 
 

@@ -228,7 +228,9 @@ def test_origins_of_the_environment_reach_the_proxy(release: Release, tmp_path: 
     answers = (staged / "conf.d/20_answers.conf").read_text()
     assert r"https://other\.example" in answers
     assert "shineskincollective" not in answers
-    assert "client_max_body_size 8m;" in (staged / "conf.d/10_service.conf").read_text()
+    limits = (staged / "conf.d/10_service.conf").read_text()
+    assert "client_max_body_size 8m;" in limits
+    assert "client_body_buffer_size 10m;" in limits
 
 
 def test_a_wrong_setting_leaves_the_proxy_as_it_was(release: Release, tmp_path: Path) -> None:

@@ -13,9 +13,10 @@ target=$root/conf.d/20_answers.conf
 made=$(mktemp) && trap 'rm -f "$made"' EXIT
 if PYTHONDONTWRITEBYTECODE=1 python -m deploy.proxy_answers >"$made" && [[ -f $target ]]; then
     cat "$made" >"$target"
-    size=${MAX_BODY_MIB:-24}m
-    sed -i -E "s/^(client_max_body_size|client_body_buffer_size) [0-9]+m;/\1 $size;/" "$root/conf.d/10_service.conf"
-    echo "proxy: its own answers are written to $target, bodies up to $size pass"
+    mib=$((10#${MAX_BODY_MIB:-24}))
+    sed -i -E "s/^(client_max_body_size) [0-9]+m;/\1 ${mib}m;/; s/^(client_body_buffer_size) [0-9]+m;/\1 $((mib * 4 / 3))m;/" \
+        "$root/conf.d/10_service.conf"
+    echo "proxy: its own answers are written to $target, bodies up to $mib MiB pass"
 else
     echo "proxy: ITS OWN ANSWERS KEEP THE DEFAULTS: $target could not be written" >&2
 fi
