@@ -5,7 +5,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup serve test test-training check format coverage audit bench train-env model lock clean suitable-python
+.PHONY: help setup serve test test-training check format coverage audit bench train-env model lock bundle check-bundle clean suitable-python
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -75,8 +75,19 @@ lock: | suitable-python ## Write the locks anew from the requirements (LOCKS=tra
 		mv $(VENV)-lock/written.lock $$name.lock; done
 	rm -rf $(VENV)-lock
 
-clean: ## Remove .venv, .venv-training, caches and benchmark results
-	rm -rf $(VENV) $(VENV)-lock $(TRAINING) $(AUDIT) .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage htmlcov benchmarks/results
+bundle: | suitable-python ## Make dist/<name>-<version>.zip for Elastic Beanstalk (ARGS=--without-ensemble leaves the model to S3)
+	@$(PYTHON) -m deploy.bundle $(ARGS)
+
+check-bundle: $(VENV)/dev.stamp | suitable-python ## Make the bundle, install it afresh and prove it: options, nginx, gunicorn, hooks, container
+	rm -rf dist/check
+	$(PYTHON) -m deploy.bundle --out dist/check
+	$(PYTHON) -m zipfile -e dist/check/*.zip dist/check/unpacked
+	$(PYTHON) -m venv dist/check/venv
+	dist/check/venv/bin/python -m pip --disable-pip-version-check --quiet install -r dist/check/unpacked/requirements.txt
+	CHECK_BUNDLE=$$(echo dist/check/*.zip) CHECK_PYTHON=dist/check/venv/bin/python $(BIN)/python -m pytest tests/deploy $(ARGS)
+
+clean: ## Remove .venv, .venv-training, .venv-audit, dist, caches and benchmark results
+	rm -rf $(VENV) $(VENV)-lock $(TRAINING) $(AUDIT) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage htmlcov benchmarks/results
 	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
 
 suitable-python:

@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# Write the proxy's own answers anew, with this environment's CORS_ORIGINS and MAX_BODY_MIB. If that fails it is told, and the file
+# of the bundle, made with the defaults, stays. Run by deployments and, through .platform/confighooks, by changes of properties.
+set -uo pipefail
+shopt -s nullglob
+cd "$(dirname "${BASH_SOURCE[0]}")/../../.." || exit 0
+
+for folder in /var/app/venv/*/bin; do PATH=$folder:$PATH; done
+for root in "${PROXY_ROOT:-/var/proxy/staging/nginx}" /etc/nginx; do
+    if [[ -f $root/conf.d/20_answers.conf ]]; then break; fi
+done
+target=$root/conf.d/20_answers.conf
+made=$(mktemp) && trap 'rm -f "$made"' EXIT
+if PYTHONDONTWRITEBYTECODE=1 python -m deploy.proxy_answers >"$made" && [[ -f $target ]]; then
+    cat "$made" >"$target"
+    mib=$((10#${MAX_BODY_MIB:-24}))
+    sed -i -E "s/^(client_max_body_size) [0-9]+m;/\1 ${mib}m;/; s/^(client_body_buffer_size) [0-9]+m;/\1 $((mib * 4 / 3))m;/" \
+        "$root/conf.d/10_service.conf"
+    echo "proxy: its own answers are written to $target, bodies up to $mib MiB pass"
+else
+    echo "proxy: ITS OWN ANSWERS KEEP THE DEFAULTS: $target could not be written" >&2
+fi
+exit 0

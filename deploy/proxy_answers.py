@@ -1,0 +1,125 @@
+"""Settings, routes and answers of the service -> the proxy's own answers, as nginx maps on standard output.
+
+    python -m deploy.proxy_answers > .platform/nginx/conf.d/20_answers.conf
+
+When the proxy refuses a request (a body too large) or does not reach the service, it answers in the service's stead: the shape
+of the route that was asked, the CORS headers of the same origins. A predeploy hook writes the file anew on the machine, with its
+CORS_ORIGINS.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Iterable
+
+from pydantic import BaseModel
+
+from analyzer import settings
+from analyzer.errors import BadSetting
+from analyzer.values import ModelState
+from web import cors, wire
+from web.admission import RETRY_AFTER_S
+from web.routes import ROUTES
+
+HEAD = "# The proxy's own answers. Written by python -m deploy.proxy_answers: do not edit.\n"
+UNKNOWN_MODEL = ModelState(False, "The proxy answered; the service was not asked.")
+MIB = 1024 * 1024
+UNREACHED = ("busy", "The service cannot answer at the moment.", "Please try again in a few seconds.")
+UNREADABLE = ("bad_request", "The request cannot be understood.", "See /docs for the routes.")
+TOKEN_LIMIT = 4000  # characters; nginx takes words up to 4096
+PARTS = ("code", "message", "hint")
+
+
+def document(config: settings.Settings) -> str:
+    """The whole file for http {}."""
+    shapes = {view: paths(view) for view in ("analyze", "detect_faces")}
+    every_path = [path for found in shapes.values() for path in found]
+    return HEAD + "\n".join(
+        (
+            _map("$http_origin", "$allowed_origin", _origins(config.cors_origins)),
+            _map("$allowed_origin", "$exposed_headers", {"default": ", ".join(sorted(cors.EXPOSED)), '""': ""}),
+            _map("$status", "$proxy_retry_after", {"default": "", '"~^50[234]$"': str(RETRY_AFTER_S)}),
+            _map("$time_iso8601", "$proxy_time", {"default": "", '"~^(?<moment>[-0-9T:]+)[+]00:00$"': "${moment}Z"}),
+            *(
+                _map("$status", f"$proxy_{name}", {status: words[i] for status, words in failures(config).items()})
+                for i, name in enumerate(PARTS)
+            ),
+            _map("$request_uri", "$proxy_endpoint", {"default": "", **{_asked((path,)): path for path in every_path}}),
+            _map("$request_uri", "$proxy_answer", answers(shapes)),
+        )
+    )
+
+
+def failures(config: settings.Settings) -> dict[str, tuple[str, str, str]]:
+    """Key of the map of $status -> code, message and hint, in the service's own words."""
+    limit = f"The request is larger than {config.max_body_bytes // MIB} MiB."
+    return {
+        "default": UNREADABLE,
+        "413": ("too_large", limit, "Send a smaller copy of the photo."),
+        '"~^500$"': (
+            "internal_error",
+            "Something went wrong on our side.",
+            "Please try again; tell us the request_id.",
+        ),
+        '"~^50[234]$"': UNREACHED,
+    }
+
+
+def answers(shapes: dict[str, tuple[str, ...]]) -> dict[str, str]:
+    """Key of the map of $request_uri -> JSON with variables of nginx in the places that differ from request to request."""
+    told = ("$proxy_code", "$proxy_message", "$proxy_hint")
+    call = wire.Call("$trace_id", "$proxy_endpoint", 0.0)
+    return {
+        "default": _json(wire.failure(*told, "$trace_id")),
+        _asked(shapes["detect_faces"]): _json(wire.failed_detection(*told, call)),
+        _asked(shapes["analyze"]): _json(wire.failed_analysis(*told, call, UNKNOWN_MODEL)),
+    }
+
+
+def paths(view: str) -> tuple[str, ...]:
+    """All paths that reach a route, aliases included."""
+    return next(route.paths for route in ROUTES if route.view.__name__ == view)
+
+
+def _origins(allowed: Iterable[str]) -> dict[str, str]:
+    if "*" in allowed:
+        return {"default": "*"}
+    return {"default": "", **{f'"~^{re.escape(origin)}$"': "$http_origin" for origin in allowed}}
+
+
+def _asked(among: tuple[str, ...]) -> str:
+    """A key for the target of a request: doubled slashes, one at the end and a query change nothing."""
+    return f'"~^(?:{"|".join(path.replace("/", "/+") for path in among)})/*(?:[?]|$)"'
+
+
+def _json(answer: BaseModel) -> str:
+    shown = answer.model_dump(mode="json")
+    for part in (shown, shown.get("api_metadata", {})):
+        if "timestamp" in part:
+            part["timestamp"] = "$proxy_time"
+    return json.dumps(shown, separators=(",", ":"))
+
+
+def _map(source: str, target: str, entries: dict[str, str]) -> str:
+    lines = "".join(f"    {key} {_quoted(value)};\n" for key, value in entries.items())
+    return f"map {source} {target} {{\n{lines}}}\n"
+
+
+def _quoted(value: str) -> str:
+    """One word of nginx.
+
+    Raises:
+        ValueError: the text cannot be one.
+    """
+    if len(value) > TOKEN_LIMIT or "'" in value or "\\" in value or "\n" in value:
+        raise ValueError(f"nginx cannot hold this as one word: {value[:80]}")
+    return f"'{value}'"
+
+
+if __name__ == "__main__":
+    try:
+        print(document(settings.read()), end="")
+    except BadSetting as error:
+        sys.exit(f"{error.message} {error.hint}")

@@ -1,0 +1,115 @@
+"""The Dockerfile by rules of our own (and by hadolint where it is installed), and its steps done in an empty folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import requests
+import yaml
+
+from tests.conftest import ROOT
+from tests.deploy import dockerfile
+from tests.deploy.layout import Release
+from tests.web.test_server import WAIT_S, Server, free_port
+
+STEPS = dockerfile.read(ROOT / "Dockerfile")
+KNOWN = {"FROM", "ENV", "WORKDIR", "COPY", "RUN", "USER", "EXPOSE", "STOPSIGNAL", "HEALTHCHECK", "CMD"}
+
+
+def rest(word: str) -> list[str]:
+    return [step.rest for step in STEPS if step.word == word]
+
+
+def test_every_instruction_is_known() -> None:
+    assert {step.word for step in STEPS} == KNOWN
+    assert STEPS[0].word == "FROM"
+
+
+def test_the_base_is_pinned_slim_and_of_a_supported_python() -> None:
+    (base,) = rest("FROM")
+    found = re.fullmatch(r"python:3\.(\d+)\.\d+-slim-[a-z]+(@sha256:[0-9a-f]{64})?", base)
+    assert found
+    assert 11 <= int(found[1]) <= 13
+
+
+def test_it_does_not_run_as_root() -> None:
+    (user,) = rest("USER")
+    assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", user)
+    words = [step.word for step in STEPS]
+    assert words.index("USER") > max(index for index, word in enumerate(words) if word == "RUN")
+    assert words.index("USER") < words.index("CMD")
+
+
+def test_nothing_secret_or_fetched_by_address_is_in_it() -> None:
+    text = (ROOT / "Dockerfile").read_text()
+    assert not re.search(r"\bADD\b|curl|wget|sudo|TOKEN|SECRET|KEY", text)
+    assert all("--no-cache-dir" in step for step in rest("RUN") if "pip install" in step)
+
+
+def test_packages_come_before_code_so_that_they_are_kept() -> None:
+    copies = rest("COPY")
+    assert copies[0].startswith("requirements.txt requirements.lock")
+    words = [step.word for step in STEPS]
+    assert words.index("RUN") < [i for i, word in enumerate(words) if word == "COPY"][1]
+
+
+def test_the_service_is_that_of_the_procfile() -> None:
+    (command,) = rest("CMD")
+    assert json.loads(command) == (ROOT / "Procfile").read_text().removeprefix("web:").split()
+    (check,) = rest("HEALTHCHECK")
+    assert "/ready" in check
+
+
+def test_what_is_copied_is_what_the_engine_is_sent() -> None:
+    copied = {source for line in rest("COPY") for source in line.split()[:-1]}
+    ignored = (ROOT / ".dockerignore").read_text().splitlines()
+    assert {line.removeprefix("!") for line in ignored if line.startswith("!")} == copied
+    assert "*" in ignored
+
+
+def test_hadolint_finds_nothing() -> None:
+    hadolint = shutil.which("hadolint")
+    if hadolint is None:
+        pytest.skip("hadolint is not installed: see github.com/hadolint/hadolint")
+    ended = subprocess.run([hadolint, ROOT / "Dockerfile"], capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stdout
+
+
+@pytest.mark.timeout(1800)  # downloads
+@pytest.mark.skipif("CHECK_PYTHON" not in os.environ, reason="installs all packages: make check-bundle")
+def test_its_steps_give_a_service_that_is_ready(release: Release, tmp_path: Path) -> None:
+    base = tmp_path / "python"
+    subprocess.run([release.programs / "python", "-m", "venv", base], check=True)
+    image = dockerfile.build(STEPS, ROOT, tmp_path / "image", base / "bin")
+    port, log = free_port(), tmp_path / "container.log"
+    environment = {**image.environment, "PORT": str(port)}
+    with log.open("wb") as stream:
+        program = shutil.which(image.command[0], path=environment["PATH"])
+        assert program is not None
+        process = subprocess.Popen(
+            [program, *image.command[1:]], cwd=image.inside("."), env=environment, stdout=stream, stderr=stream
+        )
+    try:
+        server = Server(process, port, log)
+        server.wait_ready()
+        assert requests.get(f"{server.url}/api/v5/skin/model-status", timeout=WAIT_S).json()["model_loaded"]
+        check = json.loads(rest("HEALTHCHECK")[0].split("CMD ")[1])
+        assert subprocess.run(check, env=environment, check=False).returncode == 0
+    finally:
+        process.terminate()
+        assert process.wait(WAIT_S) == 0
+    assert subprocess.run(check, env=environment, stderr=subprocess.DEVNULL, check=False).returncode != 0
+
+
+def test_the_workflow_runs_the_same_suite_on_every_python() -> None:
+    workflow = yaml.safe_load((ROOT / ".github/workflows/suite.yml").read_text())
+    (job,) = workflow["jobs"].values()
+    assert job["strategy"]["matrix"]["python"] == ["3.11", "3.12", "3.13"]
+    assert [step["run"] for step in job["steps"] if "run" in step][-1] == ".ci/run"
+    assert workflow["permissions"] == {"contents": "read"}

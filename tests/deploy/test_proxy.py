@@ -1,0 +1,232 @@
+"""The real nginx with the bundle's configuration, in front of a stand-in that remembers what it was sent."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, ClassVar
+
+import pytest
+import requests
+
+from tests.deploy.layout import BALANCER, Proxy, Release, proxying
+from tests.web import records
+from tests.web.records import ANALYZE, DETECT, PAGE
+from tests.web.test_server import WAIT_S, free_port, talk
+
+MIB = 1024 * 1024
+FORGED = "6.6.6.6"
+CLIENT = "203.0.113.9"
+
+
+class StandIn(BaseHTTPRequestHandler):
+    """Answers everything with 200 and the size of the body; keeps the headers that came."""
+
+    protocol_version = "HTTP/1.1"
+    seen: ClassVar[list[dict[str, str]]] = []
+
+    def do_POST(self) -> None:
+        self.seen.append({name.lower(): value for name, value in self.headers.items()})
+        length = len(self.rfile.read(int(self.headers.get("Content-Length", 0))))
+        padding = "x" * 3_000_000 if self.path == "/much" else ""
+        body = json.dumps({"length": length, "padding": padding}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_GET(self) -> None:
+        self.do_POST()
+
+    def log_message(self, *args: Any) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture(scope="module")
+def proxy(release: Release) -> Iterator[Proxy]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), StandIn) as stand_in:
+        threading.Thread(target=stand_in.serve_forever, daemon=True).start()
+        with proxying(release, stand_in.server_port) as running:
+            running.refuse_spooling()
+            yield running
+        stand_in.shutdown()
+
+
+@pytest.fixture(scope="module")
+def deserted(release: Release) -> Iterator[Proxy]:
+    """A proxy whose service is not there."""
+    with proxying(release, free_port()) as running:
+        yield running
+
+
+def through_balancer(proxy: Proxy, forwarded: str) -> dict[str, str]:
+    """Headers that the service gets of a request that comes from the load balancer's address."""
+    head = f"GET /seen HTTP/1.1\r\nHost: skin.example\r\nX-Forwarded-For: {forwarded}\r\nX-Forwarded-Proto: https\r\n"
+    with socket.create_connection(("127.0.0.1", proxy.port), WAIT_S, source_address=(BALANCER, 0)) as connection:
+        connection.sendall(
+            f"{head}Forwarded: for={FORGED}\r\nX-Real-IP: {FORGED}\r\nConnection: close\r\n\r\n".encode()
+        )
+        while connection.recv(65536):
+            pass
+    return StandIn.seen[-1]
+
+
+def test_the_caller_is_who_the_load_balancer_saw(proxy: Proxy) -> None:
+    sent = through_balancer(proxy, f"{FORGED}, 10.0.0.1, {CLIENT}")
+    assert {sent["x-forwarded-for"], sent["x-real-ip"]} == {CLIENT}
+    assert (sent["x-forwarded-proto"], sent["x-forwarded-host"], sent["host"]) == (
+        "https",
+        "skin.example",
+        "skin.example",
+    )
+    assert "forwarded" not in sent
+    assert proxy.logged("access").splitlines()[-1].startswith(f"{CLIENT} ")
+
+
+def test_a_caller_inside_the_private_networks_cannot_forge_either(proxy: Proxy) -> None:
+    assert through_balancer(proxy, f"{FORGED}, 10.1.2.3")["x-forwarded-for"] == "10.1.2.3"
+
+
+def test_who_is_no_load_balancer_is_not_believed(proxy: Proxy) -> None:
+    requests.get(f"{proxy.url}/seen", headers={"X-Forwarded-For": FORGED}, timeout=WAIT_S)
+    assert StandIn.seen[-1]["x-forwarded-for"] == "127.0.0.1"
+
+
+@pytest.mark.parametrize(("given", "kept"), [("find-me_1.x", True), ("no spaces", False), ("x" * 65, False)])
+def test_the_request_id_reaches_the_service_if_it_is_sane(proxy: Proxy, given: str, kept: bool) -> None:
+    requests.get(f"{proxy.url}/seen", headers={"X-Request-ID": given}, timeout=WAIT_S)
+    passed = StandIn.seen[-1]["x-request-id"]
+    assert (passed == given) is kept
+    assert len(passed) <= 64
+
+
+def test_bodies_up_to_the_limit_pass_and_nothing_touches_the_disk(proxy: Proxy) -> None:
+    for length in (1, 16 * MIB, 24 * MIB):
+        answer = requests.post(f"{proxy.url}/any", data=bytes(length), timeout=WAIT_S)
+        assert answer.json()["length"] == length
+    assert len(requests.post(f"{proxy.url}/much", timeout=WAIT_S).json()["padding"]) == 3_000_000
+    assert list((proxy.folder / "spool").rglob("*")) == []
+    assert "temporary file" not in proxy.logged("error")
+
+
+@pytest.mark.parametrize(
+    ("path", "schema"),
+    [(ANALYZE, "analysis_refusal"), (f"/{DETECT}/?x=1", "face_refusal"), ("/nowhere", "failure")],
+)
+def test_a_larger_body_is_told_in_the_shape_of_its_route(proxy: Proxy, path: str, schema: str) -> None:
+    headers = {"Origin": PAGE, "Content-Type": "image/jpeg", "X-Request-ID": "find-me"}
+    answer = requests.post(proxy.url + path, data=bytes(30 * MIB), headers=headers, timeout=WAIT_S)
+    told = answer.json()
+    assert (answer.status_code, told["error_code"], told["request_id"]) == (413, "too_large", "find-me")
+    assert told["error"] == "The request is larger than 24 MiB."
+    assert answer.headers["Content-Type"].startswith("application/json")
+    assert answer.headers["Access-Control-Allow-Origin"] == PAGE
+    assert answer.headers["X-Request-ID"] == "find-me"
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    records.check_schema(schema, told)
+
+
+def test_a_larger_body_of_unknown_length_is_told_too(proxy: Proxy) -> None:
+    pieces = (bytes(MIB) for _ in range(30))
+    answer = requests.post(proxy.url + DETECT, data=pieces, timeout=WAIT_S)
+    assert (answer.status_code, answer.json()["error_code"]) == (413, "too_large")
+
+
+def test_a_page_of_another_origin_is_not_answered(proxy: Proxy) -> None:
+    answer = requests.post(
+        proxy.url + ANALYZE, data=bytes(25 * MIB), headers={"Origin": "https://evil.example"}, timeout=WAIT_S
+    )
+    assert answer.status_code == 413
+    assert "Access-Control-Allow-Origin" not in answer.headers
+    assert answer.headers["Vary"] == "Origin"
+
+
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        ("GET / HTTP/1.1\r\nBad Header\r\nHost: x\r\n", 400),
+        ("GET / HTTP/1.1\r\n", 400),
+        ("GET /%zz HTTP/1.1\r\nHost: x\r\n", 400),
+        (f"GET /{'x' * 40_000} HTTP/1.1\r\nHost: x\r\n", 414),
+        (f"GET / HTTP/1.1\r\nHost: x\r\nX-Long: {'x' * 40_000}\r\n", 400),
+        ("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n", 400),
+        ("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: many\r\n", 400),
+        ("GET / HTTP/9.9\r\nHost: x\r\n", 505),
+    ],
+)
+def test_what_is_no_request_gets_json(proxy: Proxy, head: str, status: int) -> None:
+    answer = talk(proxy.port, f"{head}Connection: close\r\n\r\n".encode())
+    assert answer.split(b" ")[1] == str(status).encode()
+    told = json.loads(answer.split(b"\r\n\r\n", 1)[1])
+    assert told["error_code"] == "bad_request"
+    records.check_schema("failure", told)
+
+
+def test_without_its_service_the_proxy_says_busy(deserted: Proxy) -> None:
+    answer = requests.post(deserted.url + ANALYZE, data=b"x", headers={"Origin": PAGE}, timeout=WAIT_S)
+    assert (answer.status_code, answer.json()["error_code"]) == (502, "busy")
+    assert int(answer.headers["Retry-After"]) >= 1
+    assert answer.headers["Access-Control-Allow-Origin"] == PAGE
+    assert answer.headers["Access-Control-Expose-Headers"] == "Retry-After, X-Request-ID"
+    records.check_schema("analysis_refusal", answer.json())
+
+
+def test_too_many_requests_of_one_caller_are_told_to_wait(proxy: Proxy) -> None:
+    head = f"POST {DETECT} HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhalf".encode()
+    held = [socket.create_connection(("127.0.0.1", proxy.port), WAIT_S) for _ in range(150)]  # of which 128 get in
+    try:
+        for connection in held:
+            connection.sendall(head)
+        refused = until(proxy, 503)
+        assert (refused.status_code, refused.json()["error_code"]) == (503, "busy")
+    finally:
+        for connection in held:
+            connection.close()
+    assert until(proxy, 200).status_code == 200
+
+
+def until(proxy: Proxy, status: int) -> requests.Response:
+    """The last answer of a caller who asks until this status comes, for some seconds at most."""
+    deadline = time.monotonic() + WAIT_S
+    while True:
+        answer = requests.post(proxy.url + DETECT, data=b"x", timeout=WAIT_S)
+        if answer.status_code == status or time.monotonic() > deadline:
+            return answer
+        time.sleep(0.05)
+
+
+def test_headers_of_the_border_are_there_and_the_version_is_not(proxy: Proxy) -> None:
+    plain = requests.get(f"{proxy.url}/any", timeout=WAIT_S).headers
+    assert (plain["X-Frame-Options"], "Strict-Transport-Security" in plain) == ("DENY", False)
+    assert plain["Permissions-Policy"].startswith("camera=(self)")
+    assert plain["Server"] == "nginx"
+    secure = requests.get(f"{proxy.url}/any", headers={"X-Forwarded-Proto": "https"}, timeout=WAIT_S).headers
+    assert secure["Strict-Transport-Security"] == "max-age=31536000"
+
+
+def test_a_connection_is_kept_for_the_next_request(proxy: Proxy) -> None:
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", proxy.port, WAIT_S)) as connection:
+        connection.connect()
+        first = connection.sock
+        for path in ("/any", ANALYZE, "/any"):
+            connection.request("POST", path, b"x")
+            assert connection.getresponse().read()
+            assert connection.sock is first
+
+
+def test_a_slow_upload_reaches_the_service_in_one_piece(proxy: Proxy) -> None:
+    before = len(StandIn.seen)
+    with socket.create_connection(("127.0.0.1", proxy.port), WAIT_S) as connection:
+        connection.sendall(b"POST /any HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 6\r\n\r\n")
+        for piece in (b"ab", b"cd"):
+            connection.sendall(piece)
+            time.sleep(0.2)
+        assert len(StandIn.seen) == before  # the service knows nothing of it yet
+        connection.sendall(b"ef")
+        assert b'"length": 6' in connection.recv(65536)
