@@ -19,6 +19,7 @@ from tests.deploy.layout import BALANCER, Proxy, Release, proxying
 from tests.web import records
 from tests.web.records import ANALYZE, DETECT, PAGE
 from tests.web.test_server import WAIT_S, free_port, talk
+from web import headers
 
 MIB = 1024 * 1024
 FORGED = "6.6.6.6"
@@ -38,6 +39,8 @@ class StandIn(BaseHTTPRequestHandler):
         body = json.dumps({"length": length, "padding": padding}).encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
+        for name, value in headers.SAFETY.items():
+            self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body)
 
@@ -201,13 +204,35 @@ def until(proxy: Proxy, status: int) -> requests.Response:
         time.sleep(0.05)
 
 
-def test_headers_of_the_border_are_there_and_the_version_is_not(proxy: Proxy) -> None:
-    plain = requests.get(f"{proxy.url}/any", timeout=WAIT_S).headers
-    assert (plain["X-Frame-Options"], "Strict-Transport-Security" in plain) == ("DENY", False)
-    assert plain["Permissions-Policy"].startswith("camera=(self)")
-    assert plain["Server"] == "nginx"
-    secure = requests.get(f"{proxy.url}/any", headers={"X-Forwarded-Proto": "https"}, timeout=WAIT_S).headers
-    assert secure["Strict-Transport-Security"] == "max-age=31536000"
+def refused(proxy: Proxy, **more: str) -> http.client.HTTPResponse:
+    """The proxy's own answer to a body that announces itself too large."""
+    connection = http.client.HTTPConnection("127.0.0.1", proxy.port, timeout=WAIT_S)
+    connection.putrequest("POST", ANALYZE)
+    for name, value in {"Content-Length": str(30 * MIB), **more}.items():
+        connection.putheader(name, value)
+    connection.endheaders()
+    with contextlib.closing(connection):
+        answer = connection.getresponse()
+        answer.read()
+        return answer
+
+
+def test_own_answers_have_the_headers_of_the_service_and_tell_no_version(proxy: Proxy) -> None:
+    plain = refused(proxy)
+    assert (plain.status, plain.headers["Server"]) == (413, "nginx")
+    for name in ("X-Content-Type-Options", "Referrer-Policy", "X-Frame-Options"):
+        assert plain.headers[name] == headers.SAFETY[name]
+    assert plain.headers["Permissions-Policy"].startswith("camera=(self)")
+    assert "Strict-Transport-Security" not in plain.headers
+    assert refused(proxy, **{"X-Forwarded-Proto": "https"}).headers["Strict-Transport-Security"] == headers.TRANSPORT
+
+
+def test_headers_of_the_service_come_through_once(proxy: Proxy) -> None:
+    given = requests.get(f"{proxy.url}/any", timeout=WAIT_S).raw.headers
+    assert {name: given.getlist(name) for name in headers.SAFETY} == {
+        name: [value] for name, value in headers.SAFETY.items()
+    }
+    assert given["Server"] == "nginx"
 
 
 def test_a_connection_is_kept_for_the_next_request(proxy: Proxy) -> None:
