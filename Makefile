@@ -12,6 +12,7 @@ BIN := $(VENV)/bin
 TRAINING := .venv-training
 AUDIT := .venv-audit
 PROCESSOR := $(if $(GPU),gpu,cpu)
+TOGETHER := -n 2 --dist loadfile
 SUITABLE := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3; do \
 	if $$name -c '$(SUITABLE)' >/dev/null 2>&1; then echo $$name; break; fi; done)
@@ -29,8 +30,8 @@ serve: $(VENV)/serve.stamp ## Run the service on PORT (default 8000), as in prod
 	done < .env; fi; \
 	exec $(BIN)/gunicorn -c gunicorn.conf.py application:application
 
-test: $(VENV)/dev.stamp ## Run the whole test suite (ARGS="-k name" to choose)
-	$(BIN)/python -m pytest $(ARGS)
+test: $(VENV)/dev.stamp ## Run the whole test suite in two processes (ARGS="-k name" to choose)
+	$(BIN)/python -m pytest $(TOGETHER) $(ARGS)
 
 test-training: $(TRAINING)/$(PROCESSOR).stamp ## Run the tests of training with TensorFlow, which make test skips
 	$(TRAINING)/bin/python -m pytest tests/training $(ARGS)
@@ -39,7 +40,7 @@ check: audit $(VENV)/dev.stamp ## Check format, lint and types, ask for known we
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest $(TOGETHER) $(ARGS)
 
 audit: | suitable-python ## Ask for known weaknesses of the locked packages; says so and passes where nobody can be asked
 	@if [[ ! -f $(AUDIT)/stamp || requirements-audit.lock -nt $(AUDIT)/stamp ]]; then \

@@ -253,7 +253,7 @@ def test_paths_in_the_model_status_are_for_operators() -> None:
     assert seen["model_status"]["model_details"]["facial"]["s3_location"] == "s3://bucket/x"
     assert hidden["model_status"]["model_details"]["facial"]["s3_location"] is None
     assert hidden["model_status"]["model_details"]["facial"]["path"] is None
-    assert seen["model_status"]["config"]["max_queue"] == 16
+    assert seen["model_status"]["config"]["max_queue"] == 128
     assert hidden["model_status"]["config"] == {}
     assert TOKEN not in str(seen)
 
