@@ -66,6 +66,8 @@ def register(app: Flask) -> None:
 def _analyzer_error(error: AnalyzerError) -> Response:
     if error.code not in STATUS:
         return _fault(error)
+    if isinstance(error, Busy):  # perhaps before the body was read
+        uploads.drain(request, service().settings.read_timeout_s)
     response = _answer(error.code, error.message, error.hint)
     if isinstance(error, Busy | TooMany):
         response.headers["Retry-After"] = str(error.retry_after_s if isinstance(error, TooMany) else RETRY_AFTER_S)
@@ -75,7 +77,7 @@ def _analyzer_error(error: AnalyzerError) -> Response:
 
 
 def _too_large(error: RequestEntityTooLarge) -> Response:
-    uploads.drain(request)
+    uploads.drain(request, service().settings.read_timeout_s)
     limit = (current_app.config["MAX_CONTENT_LENGTH"] or 0) // MIB
     return _answer("too_large", f"The request is larger than {limit} MiB.", "Send a smaller copy of the photo.")
 

@@ -68,6 +68,5 @@ def has_key(authorization: str, keys: tuple[str, ...]) -> bool:
 
 def _refuse(error: AnalyzerError, settings: Settings) -> None:
     """Read the body to its end, because browsers drop an answer that comes before; then refuse."""
-    uploads.limit_pauses(request, settings.read_timeout_s)
-    uploads.drain(request)
+    uploads.drain(request, settings.read_timeout_s)
     raise error

@@ -117,8 +117,13 @@ def limit_pauses(request: Request, seconds: float) -> None:
         connection.settimeout(seconds)
 
 
-def drain(request: Request) -> None:
-    """Read what is left of a body and drop it: a browser shows an answer only after it sent its whole request."""
+def drain(request: Request, pause_s: float) -> None:
+    """Read what is left of a body and drop it: a browser shows an answer only after it sent its whole request.
+
+    Args:
+        pause_s: after so many seconds of silence nobody waits for the rest.
+    """
+    limit_pauses(request, pause_s)
     stream, left = request.environ["wsgi.input"], DRAINED_BYTES
     with contextlib.suppress(OSError):  # the client went away or fell silent: nobody waits for the answer
         while left > 0 and (chunk := stream.read(min(CHUNK_BYTES, left))):

@@ -20,6 +20,7 @@ import requests
 
 from tests.web import records
 from tests.web.records import ANALYZE, DETECT, PAGE
+from web.admission import BODIES_IN_MEMORY, RETRY_AFTER_S
 
 ROOT = Path(__file__).parents[2]
 START_S = 90.0  # a few on a quiet machine
@@ -153,6 +154,33 @@ def test_a_chunked_body_is_read(server: Server, portrait_jpeg: bytes) -> None:
     pieces = (portrait_jpeg[i : i + 50_000] for i in range(0, len(portrait_jpeg), 50_000))
     answer = requests.post(server.url + DETECT, data=pieces, headers={"Content-Type": "image/jpeg"}, timeout=WAIT_S)
     records.check_schema("face", answer.json())
+
+
+def test_a_large_photo_that_comes_when_all_is_busy_gets_its_answer(tmp_path: Path) -> None:
+    """It is told before its body was read; closing then would lose the answer on the way."""
+    with running(tmp_path, MAX_QUEUE="0", READ_TIMEOUT_S="60") as server:
+        holding = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(BODIES_IN_MEMORY)]
+        try:
+            for one in holding:
+                one.sendall(raw_head(5_000_000) + b"\xff\xd8\xff")
+            wait_until_busy(server)
+            head = raw_head(20_000_000).replace(b"Host: x", b"Host: x\r\nConnection: close")
+            answer = talk(server.port, head + bytes(20_000_000))
+        finally:
+            for one in holding:
+                one.close()
+        assert answer.startswith(b"HTTP/1.1 503")
+        assert b'"error_code":"busy"' in answer
+        assert b"Retry-After: %d" % RETRY_AFTER_S in answer
+
+
+def wait_until_busy(server: Server) -> None:
+    """Until all places of large bodies are taken, as the metrics tell."""
+    end = time.monotonic() + START_S
+    wanted = f'skin_gate_running{{gate="bodies"}} {BODIES_IN_MEMORY}.0'
+    while wanted not in requests.get(f"{server.url}/metrics", timeout=WAIT_S).text:
+        assert time.monotonic() < end
+        time.sleep(0.05)
 
 
 @pytest.mark.parametrize("chunked", [False, True])
