@@ -36,9 +36,8 @@ KERAS_OBJECT = re.compile(rf"(?=.*\.(h5|keras)$){OBJECT.pattern}")
 ENDPOINT = re.compile(r"https?://[A-Za-z0-9.\-]+(:\d{1,5})?/?")
 SHA256 = re.compile(r"[0-9a-f]{64}")
 CLASS = re.compile(r"[a-z][a-z0-9_]{0,63}")
-KEY = re.compile(
-    r"[A-Za-z0-9._~+/=-]{16,128}"
-)  # what an Authorization header takes (RFC 6750); shorter ones can be guessed
+# What an Authorization header takes (RFC 6750); shorter ones can be guessed.
+KEY = re.compile(r"[A-Za-z0-9._~+/=-]{16,128}")
 REDIS = re.compile(r"(rediss?|unix)://\S+")
 HINT = "Correct the environment variable; .env.example describes it."
 

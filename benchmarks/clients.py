@@ -19,6 +19,17 @@ ANSWER_S = 60.0  # for one answer; longer counts as a fault
 
 
 @dataclass(frozen=True)
+class Plan:
+    """What the clients do. Attributes: bodies; clients at once; seconds that they send, wait after a 503, and for an answer."""
+
+    photos: Sequence[bytes]
+    connections: int
+    seconds: float
+    longest_wait_s: float
+    answer_s: float = ANSWER_S
+
+
+@dataclass(frozen=True)
 class Held:
     """What a process and its children held at a moment. Attributes: seconds since the begin, resident MiB, open files."""
 
@@ -36,24 +47,15 @@ class Tally:
     held: list[Held] = field(default_factory=list)
 
 
-def drive(
-    pid: int,
-    port: int,
-    photos: Sequence[bytes],
-    *,
-    connections: int,
-    seconds: float,
-    longest_wait_s: float,
-    answer_s: float = ANSWER_S,
-) -> Tally:
-    """Let so many clients send for so long; client n begins with photo n."""
+def drive(pid: int, port: int, plan: Plan) -> Tally:
+    """Carry the plan out against a service; client n begins with photo n."""
     tally = Tally()
-    requests = [encoded_request(photo) for photo in photos]
-    end = time.monotonic() + seconds
+    requests = [encoded_request(photo) for photo in plan.photos]
+    end = time.monotonic() + plan.seconds
 
     async def all_of_them() -> None:
-        turns = [requests[first % len(requests) :] + requests[: first % len(requests)] for first in range(connections)]
-        clients = [client(port, turn, end, longest_wait_s, tally, answer_s) for turn in turns]
+        firsts = [number % len(requests) for number in range(plan.connections)]
+        clients = [client(port, requests[first:] + requests[:first], end, plan, tally) for first in firsts]
         await asyncio.gather(watch(pid, end, tally), *clients)
 
     asyncio.run(all_of_them())
@@ -65,21 +67,14 @@ def encoded_request(photo: bytes) -> bytes:
     return "".join(f"{line}\r\n" for line in (*lines, "")).encode() + photo
 
 
-async def client(
-    port: int,
-    requests: Sequence[bytes],
-    end: float,
-    longest_wait_s: float,
-    tally: Tally,
-    answer_s: float = ANSWER_S,
-) -> None:
+async def client(port: int, requests: Sequence[bytes], end: float, plan: Plan, tally: Tally) -> None:
     """Send again and again until the end, on one connection as long as the service keeps it."""
     stream, turn = None, 0
     while time.monotonic() < end:
         begun = time.monotonic()
         try:
             stream = stream or await asyncio.open_connection("127.0.0.1", port)
-            status, headers = await asyncio.wait_for(exchange(*stream, requests[turn % len(requests)]), answer_s)
+            status, headers = await asyncio.wait_for(exchange(*stream, requests[turn % len(requests)]), plan.answer_s)
         except (OSError, asyncio.IncompleteReadError, TimeoutError, ValueError) as error:
             tally.faults[type(error).__name__] += 1
             stream = close(stream)
@@ -89,8 +84,8 @@ async def client(
         if headers.get("connection", "").lower() == "close":
             stream = close(stream)
         if status == 503:
-            wait_s = min(float(headers.get("retry-after", 1)), longest_wait_s, max(0.0, end - time.monotonic()))
-            await asyncio.sleep(wait_s)
+            asked_s = float(headers.get("retry-after", 1))
+            await asyncio.sleep(min(asked_s, plan.longest_wait_s, max(0.0, end - time.monotonic())))
     close(stream)
 
 

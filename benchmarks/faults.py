@@ -18,7 +18,6 @@ import shutil
 import signal
 import socket
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -27,13 +26,11 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from analyzer.settings import BUNDLED_MODELS
-from benchmarks import corpus, latency, load
+from benchmarks import clients, corpus, latency, load
 
 SLOW_CLIENTS = 256
 GIVEN_UP_S = 120.0
 CARD = "hare_run_v6_facial/card.json"
-ROUTE = "/api/v6/skin/analyze-hare-run"
-COMMAND = (sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py", "application:application")
 STATUS = "/api/v5/skin/model-status"
 MOST_S = {"killed worker: /ready": 10.0, "slow heads: /health": 1.0}
 
@@ -61,15 +58,10 @@ def service() -> Iterator[tuple[int, int, Path]]:
     with tempfile.TemporaryDirectory() as folder:
         models = Path(folder, "models")
         shutil.copytree(BUNDLED_MODELS, models)
-        places = {"HOST": "127.0.0.1", "LOG_LEVEL": "error", "MODEL_DIR": str(models), "MODEL_POLL_S": "0"}
-        port = load.free_port()
-        process = subprocess.Popen(COMMAND, cwd=corpus.ROOT, env={**os.environ, **places, "PORT": str(port)})
-        try:
-            load.wait_until_ready(process, port)
+        places = {"MODEL_DIR": str(models), "MODEL_POLL_S": "0"}
+        with load.running(load.SERVICE, corpus.ROOT, places) as (process, port):
             until(lambda: b'"model_loaded":true' in get(port, STATUS))
             yield port, process.pid, models
-        finally:
-            load.stop(process)
 
 
 def killed_worker(port: int, pid: int) -> dict[str, float]:
@@ -80,7 +72,7 @@ def killed_worker(port: int, pid: int) -> dict[str, float]:
     return {
         "killed worker: /health": until(lambda: get(port, "/health") == b"OK", begun),
         "killed worker: /ready": until(lambda: bool(get(port, "/ready")), begun),
-        "killed worker: a report": until(lambda: b'"success":true' in get(port, ROUTE, picture), begun),
+        "killed worker: a report": until(lambda: b'"success":true' in get(port, clients.ROUTE, picture), begun),
     }
 
 

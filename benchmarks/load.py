@@ -23,13 +23,14 @@ import time
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from benchmarks import clients, corpus, latency
-from benchmarks.clients import Tally
+from benchmarks.clients import Plan, Tally
 
 START_S = 60  # for the first answer of /ready
 STOP_S = 45  # from SIGTERM to the end of the process
@@ -44,18 +45,19 @@ def main() -> int:
     options = parsed()
     photos = [latency.photos(size, 1)[0] for size in PHOTOS[options.photos]]
     table: dict[str, Any] = {"machine": {"cores": os.cpu_count(), "processor": processor(), "photos": options.photos}}
-    before = naive(options, photos, options.seconds / 2) if options.naive else []
+    plan = Plan(photos, options.connections, options.seconds, options.longest_wait)
+    naives = [naive(options.naive, plan)] if options.naive else []
     with running(SERVICE, corpus.ROOT) as (service, port):
-        table["load"] = measured(service.pid, port, photos, options.connections, options.seconds, options.longest_wait)
+        table["load"] = measured(service.pid, port, plan)
         if options.soak:
-            half = options.connections // 2
-            table["soak"] = measured(service.pid, port, photos, half, options.soak, options.longest_wait)
+            half = replace(plan, connections=plan.connections // 2, seconds=options.soak)
+            table["soak"] = measured(service.pid, port, half)
         table["stopped_cleanly"] = stop(service)
     table["passed"] = table["stopped_cleanly"] and all(
         table[name]["passed"] for name in ("load", "soak") if name in table
     )
     if options.naive:
-        table["naive"] = before + naive(options, photos, options.seconds / 2)
+        table["naive"] = [*naives, naive(options.naive, plan)]
         rates = [one["answers_per_second"] for one in table["naive"]]
         table["times_as_many_as_naive"] = [round(table["load"]["answers_per_second"] / rate, 1) for rate in rates]
     print_table(table)
@@ -74,12 +76,13 @@ def parsed() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def naive(options: argparse.Namespace, photos: Sequence[bytes], seconds: float) -> list[dict[str, Any]]:
-    settings = {"NAIVE_KERAS_FILE": str(options.naive.resolve()), "TF_CPP_MIN_LOG_LEVEL": "3"}
+def naive(keras_file: Path, plan: Plan) -> dict[str, Any]:
+    """The same clients at the naive version, for half the time."""
+    settings = {"NAIVE_KERAS_FILE": str(keras_file.resolve()), "TF_CPP_MIN_LOG_LEVEL": "3"}
     with running(NAIVE, corpus.ROOT / "benchmarks" / "naive", settings) as (service, port):
-        found = measured(service.pid, port, photos, options.connections, seconds, options.longest_wait, NAIVE_ANSWER_S)
+        found = measured(service.pid, port, replace(plan, seconds=plan.seconds / 2, answer_s=NAIVE_ANSWER_S))
         stop(service)
-    return [found]
+    return found
 
 
 @contextmanager
@@ -124,26 +127,10 @@ def stop(service: subprocess.Popen[bytes]) -> bool:
         return False
 
 
-def measured(
-    pid: int,
-    port: int,
-    photos: Sequence[bytes],
-    connections: int,
-    seconds: float,
-    longest_wait_s: float,
-    answer_s: float = clients.ANSWER_S,
-) -> dict[str, Any]:
+def measured(pid: int, port: int, plan: Plan) -> dict[str, Any]:
     begun = time.monotonic()
-    tally = clients.drive(
-        pid,
-        port,
-        photos,
-        connections=connections,
-        seconds=seconds,
-        longest_wait_s=longest_wait_s,
-        answer_s=answer_s,
-    )
-    return {"connections": connections, **summary(tally, time.monotonic() - begun)}
+    tally = clients.drive(pid, port, plan)
+    return {"connections": plan.connections, **summary(tally, time.monotonic() - begun)}
 
 
 def summary(tally: Tally, seconds: float) -> dict[str, Any]:

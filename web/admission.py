@@ -21,9 +21,14 @@ LATEST = 0.1  # weight of the latest hold in the mean of them
 
 
 class Busy(AnalyzerError):
-    """No place became free in time."""
+    """No place became free in time.
+
+    Attributes:
+        retry_after_s: whole seconds until trying again makes sense.
+    """
 
     code = "busy"
+    retry_after_s = RETRY_AFTER_S
 
     def __init__(self) -> None:
         super().__init__("The service is busy at the moment.", "Please try again in a few seconds.")

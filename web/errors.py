@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 
 import cv2
@@ -12,7 +13,7 @@ from werkzeug.exceptions import ClientDisconnected, HTTPException, RequestEntity
 
 from analyzer.errors import AnalyzerError
 from web import tracing, uploads, wire
-from web.admission import RETRY_AFTER_S, Busy
+from web.admission import Busy
 from web.answers import json_answer
 from web.guard import TooMany
 from web.service import service
@@ -66,33 +67,26 @@ def register(app: Flask) -> None:
 def _analyzer_error(error: AnalyzerError) -> Response:
     if error.code not in STATUS:
         return _fault(error)
-    if isinstance(error, Busy):  # perhaps before the body was read
-        uploads.drain(request, service().settings.read_timeout_s)
-    response = _answer(error.code, error.message, error.hint)
+    response = _refused(error.code, error.message, error.hint)
     if isinstance(error, Busy | TooMany):
-        response.headers["Retry-After"] = str(error.retry_after_s if isinstance(error, TooMany) else RETRY_AFTER_S)
+        response.headers["Retry-After"] = str(error.retry_after_s)
     if error.code == "unauthorized":
         response.headers["WWW-Authenticate"] = "Bearer"
     return response
 
 
 def _too_large(error: RequestEntityTooLarge) -> Response:
-    uploads.drain(request, service().settings.read_timeout_s)
     limit = (current_app.config["MAX_CONTENT_LENGTH"] or 0) // MIB
-    return _answer("too_large", f"The request is larger than {limit} MiB.", "Send a smaller copy of the photo.")
+    return _refused("too_large", f"The request is larger than {limit} MiB.", "Send a smaller copy of the photo.")
 
 
 def _incomplete(error: ClientDisconnected) -> Response:
-    response = _answer("incomplete_upload", "The upload broke off.", "Please send the photo again.")
-    response.headers["Connection"] = "close"
-    return response
+    return _broken("incomplete_upload", "The upload broke off.")
 
 
 def _unreadable(error: ParseException) -> Response:
     """The server met something in the body that is no HTTP, such as a chunk without a size."""
-    response = _answer("bad_request", "The request cannot be understood.", "Please send the photo again.")
-    response.headers["Connection"] = "close"
-    return response
+    return _broken("bad_request", "The request cannot be understood.")
 
 
 def _http_error(error: HTTPException) -> Response:
@@ -100,7 +94,7 @@ def _http_error(error: HTTPException) -> Response:
     if status < 400:  # a redirect is an answer, not a failure
         return current_app.make_response(error.get_response())
     code, message, hint = HTTP_ERRORS.get(status, ("bad_request", "The request cannot be understood.", ""))
-    response = _answer(code, message, hint)
+    response = _refused(code, message, hint)
     if status == 405:
         response.headers["Allow"] = ", ".join(sorted(getattr(error, "valid_methods", None) or ()))
     return response
@@ -119,6 +113,20 @@ def _picture_library(error: cv2.error) -> Response:
 def _fault(error: Exception) -> Response:
     log.error("fault", exc_info=error, extra={"fields": {"request_id": tracing.request_id()}})
     return _answer("internal_error", "Something went wrong on our side.", "Please try again; tell us the request_id.")
+
+
+def _refused(code: str, message: str, hint: str) -> Response:
+    """The body, of which perhaps nothing was read yet, is read to its end: browsers drop an answer that comes before."""
+    with contextlib.suppress(ParseException):  # whoever sends no HTTP gets the answer if it can
+        uploads.drain(request, service().settings.read_timeout_s)
+    return _answer(code, message, hint)
+
+
+def _broken(code: str, message: str) -> Response:
+    """Nobody knows where a broken body ends, so that nothing can follow it."""
+    response = _answer(code, message, "Please send the photo again.")
+    response.headers["Connection"] = "close"
+    return response
 
 
 def _answer(code: str, message: str, hint: str) -> Response:

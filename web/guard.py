@@ -13,7 +13,6 @@ from flask import Flask, request
 
 from analyzer.errors import AnalyzerError
 from analyzer.settings import Settings
-from web import uploads
 from web.clients import client
 from web.rate_limit import Buckets
 
@@ -54,9 +53,9 @@ def register(app: Flask, settings: Settings, buckets: Buckets | None) -> None:
         if request.endpoint not in GUARDED or request.method != "POST":
             return
         if buckets is not None and (wait_s := buckets.take(client(request, settings.trusted_hops))) > 0:
-            _refuse(TooMany(wait_s), settings)
+            raise TooMany(wait_s)
         if settings.api_keys and not has_key(request.headers.get("Authorization", ""), settings.api_keys):
-            _refuse(NoKey(), settings)
+            raise NoKey
 
 
 def has_key(authorization: str, keys: tuple[str, ...]) -> bool:
@@ -64,9 +63,3 @@ def has_key(authorization: str, keys: tuple[str, ...]) -> bool:
     scheme, _, given = authorization.partition(" ")
     matches = [hmac.compare_digest(given.strip().encode(), key.encode()) for key in keys]
     return scheme.lower() == SCHEME and any(matches)
-
-
-def _refuse(error: AnalyzerError, settings: Settings) -> None:
-    """Read the body to its end, because browsers drop an answer that comes before; then refuse."""
-    uploads.drain(request, settings.read_timeout_s)
-    raise error

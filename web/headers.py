@@ -10,9 +10,8 @@ CONTENT_POLICY = (
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 PERMISSIONS = "camera=(self), microphone=(), geolocation=(), display-capture=(), payment=(), usb=()"
-TRANSPORT = (
-    "max-age=31536000"  # seconds, a year; no includeSubDomains: other names of the domain are not ours to decide
-)
+# Seconds, a year. No includeSubDomains: other names of the domain are not ours to decide.
+TRANSPORT = "max-age=31536000"
 SAFETY = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",

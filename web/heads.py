@@ -19,9 +19,8 @@ HEAD_END = b"\r\n\r\n"
 
 def is_complete(connection: Any) -> bool:
     """Whether a head, too much for one, or the end of the stream has arrived at a gunicorn connection; nothing is taken from it."""
-    ahead: bytes = (
-        connection.parser.unreader.buf.getvalue() if connection.parser else b""
-    )  # read with the request before
+    # What was read with the request before.
+    ahead: bytes = connection.parser.unreader.buf.getvalue() if connection.parser else b""
     try:
         connection.sock.setblocking(False)
         arrived = connection.sock.recv(MOST_BYTES, socket.MSG_PEEK)

@@ -19,9 +19,8 @@ from analyzer.errors import BadSetting
 log = logging.getLogger("web.rate_limit")
 
 MINUTE_S = 60.0
-MOST_CLIENTS = (
-    50_000  # remembered at once, 9 MB of them (tracemalloc); the one that has been silent longest is forgotten first
-)
+# Remembered at once, 9 MB of them (tracemalloc); the one that has been silent longest is forgotten first.
+MOST_CLIENTS = 50_000
 REDIS_TIMEOUT_S = 0.25  # of one call; a picture must not wait longer for Redis
 REDIS_PAUSE_S = 5.0  # after a failed call, before Redis is asked again
 PREFIX = "skin:rate:"

@@ -20,16 +20,10 @@ from analyzer.values import Demographics
 from web.fields import read_demographics, read_include
 
 IMAGE_FIELDS = ("image", "image_data")
-JSON_TYPES = (
-    "application/json",
-    "text/plain",
-    "",
-)  # pages that leave the type out, or avoid a preflight, send JSON too
-UNTOLD_TYPES = (
-    "",
-    "application/octet-stream",
-    "application/x-www-form-urlencoded",
-)  # the last is what curl says unasked
+# Pages that leave the type out, or avoid a preflight, send JSON too.
+JSON_TYPES = ("application/json", "text/plain", "")
+# The last is what curl says unasked.
+UNTOLD_TYPES = ("", "application/octet-stream", "application/x-www-form-urlencoded")
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 JUNK_LIMIT = 64  # bytes in which the signature of a picture is searched when it is not at the start
 SIGNATURE = re.compile(

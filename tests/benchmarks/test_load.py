@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import clients, load
-from benchmarks.clients import Held, Tally
+from benchmarks.clients import Held, Plan, Tally
 
 ANSWERS = {
     200: b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
@@ -18,6 +18,8 @@ ANSWERS = {
     500: b"HTTP/1.1 500 Oh\r\nContent-Length: 0\r\n\r\n",
     0: b"",  # the connection ends without an answer
 }
+
+PLAN = Plan([], connections=1, seconds=0.0, longest_wait_s=1.0)
 
 
 def served(plan: list[int], seconds: float = 0.4) -> tuple[Tally, list[bytes]]:
@@ -45,7 +47,7 @@ def served(plan: list[int], seconds: float = 0.4) -> tuple[Tally, list[bytes]]:
         tally = Tally()
         server = await asyncio.start_server(handle, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
-        await clients.client(port, [clients.encoded_request(b"picture")], time.monotonic() + seconds, 1.0, tally)
+        await clients.client(port, [clients.encoded_request(b"picture")], time.monotonic() + seconds, PLAN, tally)
         server.close()
         await asyncio.sleep(0.05)  # the handler sees the end of the connection
         return tally
@@ -70,7 +72,7 @@ def test_dropped_connection_is_a_fault_and_the_client_goes_on() -> None:
 def test_nobody_listening_is_a_fault() -> None:
     tally = Tally()
     requests = [clients.encoded_request(b"picture")]
-    asyncio.run(clients.client(load.free_port(), requests, time.monotonic() + 0.05, 1.0, tally))
+    asyncio.run(clients.client(load.free_port(), requests, time.monotonic() + 0.05, PLAN, tally))
     assert set(tally.faults) == {"ConnectionRefusedError"}
 
 
@@ -114,7 +116,7 @@ def test_clients_take_the_photos_in_turn_each_from_its_own_first() -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(clients, "client", noted)
-        clients.drive(os.getpid(), 1, [b"a", b"b", b"c"], connections=4, seconds=0.01, longest_wait_s=1.0)
+        clients.drive(os.getpid(), 1, Plan([b"a", b"b", b"c"], connections=4, seconds=0.01, longest_wait_s=1.0))
     assert sent == [[b"a", b"b", b"c"], [b"b", b"c", b"a"], [b"c", b"a", b"b"], [b"a", b"b", b"c"]]
 
 

@@ -8,7 +8,6 @@ format"; the generated files as published from running machines (yoochangyeon.gi
 
 from __future__ import annotations
 
-import contextlib
 import os
 import pwd
 import re
@@ -28,7 +27,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.web.test_server import WAIT_S, Server, free_port
+from tests.web.test_server import WAIT_S, Server, end, free_port
 
 NGINX = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 BALANCER = "127.0.0.2"  # the check's load balancer: trusted by the proxy as the private networks are
@@ -138,7 +137,7 @@ def serving(release: Release, log: Path, **changes: str) -> Iterator[Server]:
             server.wait_ready()
             yield server
         finally:
-            _end(process)
+            end(process)
 
 
 @dataclass
@@ -186,7 +185,7 @@ def proxying(release: Release, port: int) -> Iterator[Proxy]:
         _wait_until_it_listens(proxy)
         yield proxy
     finally:
-        _end(process)
+        end(process)
         shutil.rmtree(folder)
 
 
@@ -239,13 +238,3 @@ def _wait_until_it_listens(proxy: Proxy) -> None:
         assert proxy.process.poll() is None, proxy.logged("error")
         assert time.monotonic() < deadline, proxy.logged("error")
         time.sleep(0.02)
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        process.terminate()
-    try:
-        process.wait(WAIT_S)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()

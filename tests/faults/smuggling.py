@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.web.records import DETECT
 
 SMUGGLED = "smuggled"
-INNER = f"GET /health HTTP/1.1\r\nHost: x\r\nX-Request-ID: {SMUGGLED}\r\n\r\n".encode()
+INNER = f"GET /health?{SMUGGLED} HTTP/1.1\r\nHost: x\r\nX-Request-ID: {SMUGGLED}\r\n\r\n".encode()
 TYPE = b"Host: x\r\nContent-Type: image/jpeg\r\n"
 POST = b"POST " + DETECT.encode() + b" HTTP/1.1\r\n" + TYPE
 CHUNKED = b"0\r\n\r\n" + INNER  # the body ends at once for who reads chunks

@@ -9,13 +9,10 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import threading
 import time
 import zipfile
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +22,7 @@ for package in ("tensorflow", "sklearn", "matplotlib", "prefect", "requests"):
     pytest.importorskip(package, reason=f"{package} is in the training environment only: make train-env")
 
 from tests.training import lesion_pictures  # noqa: E402
+from tests.training.web_host import Host, hosting  # noqa: E402
 from training import networks  # noqa: E402
 from training.dermaops import __main__ as command_line  # noqa: E402
 from training.dermaops import flow, pipeline  # noqa: E402
@@ -38,36 +36,10 @@ lesion_pictures.lighten()
 download.ATTEMPTS = 1  # so that every failure is Prefect's to mend
 runpy.run_module("training.dermaops", run_name="__main__", alter_sys=True)
 """
+ARCHIVE = "/ham10000.zip"
 LONGEST_S = 900  # of one run, on a machine that does much else
 OPTIONS = ("--side", 64, "--views", 0, "--epochs", 3, "--batch-size", 16, "--repeats", 1, "--pauses", 0.01)
 pytestmark = pytest.mark.timeout(2 * LONGEST_S)
-
-
-@dataclass
-class Host:
-    """A small web server: what it holds, and the statuses of its next answers."""
-
-    body: bytes = b""
-    statuses: list[int] = field(default_factory=list)
-    asked: int = 0
-    url: str = ""
-
-
-class Handler(BaseHTTPRequestHandler):
-    host: Host
-
-    def do_GET(self) -> None:
-        self.host.asked += 1
-        status = self.host.statuses.pop(0) if self.host.statuses else 200
-        self.send_response(status)
-        body = self.host.body if status == 200 else b""
-        self.send_header("Content-Type", "application/zip")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: Any) -> None:
-        """Silent."""
 
 
 @pytest.fixture
@@ -77,15 +49,8 @@ def host(tmp_path: Path) -> Iterator[Host]:
     with zipfile.ZipFile(packed, "w") as archive:
         for path in sorted(folder.rglob("*.*")):
             archive.write(path, path.relative_to(folder))
-    answering = Host(packed.getvalue())
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("OwnHandler", (Handler,), {"host": answering}))
-    answering.url = f"http://127.0.0.1:{server.server_port}/ham10000.zip"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield answering
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with hosting({ARCHIVE: packed.getvalue()}) as host:
+        yield host
 
 
 @pytest.fixture
@@ -129,7 +94,7 @@ def servers(out: Path) -> list[int]:
 
 def test_a_network_that_fails_twice_a_kill_and_a_resumed_run(host: Host, weights: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    given = [host.url, "--out", out, "--weights", weights, *OPTIONS, "--finetune-epochs", 12]
+    given = [host.url + ARCHIVE, "--out", out, "--weights", weights, *OPTIONS, "--finetune-epochs", 12]
     host.statuses = [503, 503]
     history = out / "training" / "conv5" / "history.json"
     first = begun(*given)
@@ -139,7 +104,7 @@ def test_a_network_that_fails_twice_a_kill_and_a_resumed_run(host: Host, weights
     running = servers(out)
     first.send_signal(signal.SIGKILL)
     told = first.communicate()[1]
-    assert host.asked == 3
+    assert len(host.asked) == 3
     assert "ingest, attempt 2: " in told
     assert running or not Path("/proc").is_dir()
     deadline = time.monotonic() + 60
@@ -150,7 +115,7 @@ def test_a_network_that_fails_twice_a_kill_and_a_resumed_run(host: Host, weights
     second = begun(*given)
     printed, errors = second.communicate(timeout=LONGEST_S)
     assert second.returncode == 0, errors
-    assert host.asked == 3  # what is there is not fetched again
+    assert len(host.asked) == 3  # what is there is not fetched again
     assert "ingest: unchanged, skipped" in printed
     assert "preprocess: unchanged, skipped" in printed
     assert "epoch 1 of at most" not in printed
@@ -169,10 +134,10 @@ def test_a_network_that_fails_twice_a_kill_and_a_resumed_run(host: Host, weights
 def test_what_a_person_must_mend_is_told_and_not_tried_again(host: Host, weights: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     host.statuses = [404]
-    failed = begun(host.url, "--out", out, "--weights", weights, *OPTIONS)
+    failed = begun(host.url + ARCHIVE, "--out", out, "--weights", weights, *OPTIONS)
     printed, errors = failed.communicate(timeout=LONGEST_S)
     assert failed.returncode == 1
-    assert host.asked == 1
+    assert len(host.asked) == 1
     assert "there is no such file (404)" in errors.splitlines()[-1]
     assert "Traceback" not in errors
     notification = (out / "reports" / "pipeline_notification.md").read_text()

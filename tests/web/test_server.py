@@ -77,12 +77,17 @@ def running(
             server.wait_ready()
             yield server
         finally:
-            process.terminate()
-            try:
-                process.wait(WAIT_S)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            end(process)
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """SIGTERM, and SIGKILL to one that does not end in time."""
+    process.terminate()
+    try:
+        process.wait(WAIT_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 @pytest.fixture(scope="module")
@@ -190,6 +195,22 @@ def test_a_body_above_the_limit_gets_its_answer(server: Server, chunked: bool) -
     assert (answer.status_code, answer.json()["error_code"]) == (413, "too_large")
     assert answer.headers["Access-Control-Allow-Origin"] == PAGE
     records.check_schema("analysis_refusal", answer.json())
+
+
+@pytest.mark.parametrize(
+    ("target", "media_type", "code"),
+    [
+        (DETECT, "text/html", "unsupported_type"),
+        ("/nowhere", "image/jpeg", "not_found"),
+        ("/health", "image/jpeg", "method_not_allowed"),
+    ],
+)
+def test_a_large_body_that_nobody_reads_gets_its_answer(
+    server: Server, target: str, media_type: str, code: str
+) -> None:
+    head = f"POST {target} HTTP/1.1\r\nHost: x\r\nContent-Type: {media_type}\r\nContent-Length: 20000000\r\n"
+    answer = talk(server.port, f"{head}Connection: close\r\n\r\n".encode() + bytes(20_000_000))
+    assert f'"error_code":"{code}"'.encode() in answer
 
 
 def test_nothing_of_a_picture_is_left_on_disk_or_in_the_log(

@@ -104,6 +104,11 @@ def built(choice: str, classes: int, side_px: int, file: Path | None) -> keras.M
             f"--weights {choice}: cannot be used ({first:.200}); without internet use --weights {weights.NONE}, or a folder with "
             f"{WEIGHTS_FILE} of an earlier training."
         ) from error
+    return headed(backbone, classes)
+
+
+def headed(backbone: keras.Model, classes: int) -> keras.Model:
+    """A backbone with a fresh head."""
     return keras.Model(backbone.input, networks.dense_head(backbone.output, classes, UNITS), name="dermaops")
 
 
@@ -228,8 +233,7 @@ def saved(network: keras.Model, settings: Settings, phase: str) -> Path:
 
 def restored(settings: Settings, classes: int, phase: str) -> keras.Model:
     """The network as a phase left it."""
-    backbone = networks.backbone(BACKBONE, settings.side_px)
-    network = keras.Model(backbone.input, networks.dense_head(backbone.output, classes, UNITS), name="dermaops")
+    network = headed(networks.backbone(BACKBONE, settings.side_px), classes)
     network.load_weights(weights_of(settings, phase))
     return network
 
