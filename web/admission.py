@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 
 from analyzer import containers
 from analyzer.errors import AnalyzerError
@@ -34,8 +35,19 @@ class Busy(AnalyzerError):
         super().__init__("The service is busy at the moment.", "Please try again in a few seconds.")
 
 
+@dataclass(eq=False)
+class _Turn:
+    """One who waits. Attributes: when its wait ends in vain (monotonic s); whether it got a place; set when that is known."""
+
+    until_s: float
+    served: bool = False
+    told: threading.Event = field(default_factory=threading.Event)
+
+
 class Gate:
     """A counting lock that serves in order of arrival and lets only those wait who can expect a place in time.
+
+    Analyses that take longer than was hoped shorten the queue from its end, so that nobody waits in vain for the whole time.
 
     Args:
         places: how many may hold one.
@@ -49,7 +61,7 @@ class Gate:
         self._places = places
         self._timeout_s = timeout_s
         self._room = room
-        self._waiting: deque[threading.Event] = deque()
+        self._waiting: deque[_Turn] = deque()
         self._held_s = 0.0  # mean of the latest holds; 0 until the first ends
 
     @property
@@ -86,29 +98,40 @@ class Gate:
                 return
             if self.expected_wait_s > self._timeout_s or not self._room.acquire(blocking=False):
                 raise Busy
-            turn = threading.Event()
+            turn = _Turn(time.monotonic() + self._timeout_s)
             self._waiting.append(turn)
         try:
             self._wait(turn)
         finally:
             self._room.release()
 
-    def _wait(self, turn: threading.Event) -> None:
-        if turn.wait(self._timeout_s):
-            return
+    def _wait(self, turn: _Turn) -> None:
+        turn.told.wait(self._timeout_s)
         with self._lock:
-            if turn.is_set():  # the place was handed over between the deadline and this line
-                return
-            self._waiting.remove(turn)
-        raise Busy
+            if turn in self._waiting:
+                self._waiting.remove(turn)
+        if not turn.served:
+            raise Busy
 
     def _leave(self, held_s: float) -> None:
         with self._lock:
             self._held_s += (held_s - self._held_s) * (LATEST if self._held_s else 1.0)
             if self._waiting:
-                self._waiting.popleft().set()  # hands the place over: nobody can slip in between
+                self._hand_over(self._waiting.popleft())
             else:
                 self._free += 1
+            self._send_away()
+
+    def _hand_over(self, turn: _Turn) -> None:
+        """Nobody can slip in between: the place does not become free."""
+        turn.served = True
+        turn.told.set()
+
+    def _send_away(self) -> None:
+        """Tell the last ones who can no longer expect a place in time."""
+        now = time.monotonic()
+        while self._waiting and now + len(self._waiting) * self._held_s / self._places > self._waiting[-1].until_s:
+            self._waiting.pop().told.set()
 
 
 class Admission:

@@ -69,6 +69,31 @@ def test_who_would_wait_too_long_is_told_at_once() -> None:
     assert gate.expected_wait_s < 30.0, "holds that became short again count"
 
 
+def test_the_last_ones_are_told_as_soon_as_they_wait_in_vain() -> None:
+    gate = gate_of(1, timeout_s=60.0)
+    told: list[int] = []
+
+    def enter(number: int) -> None:
+        try:
+            gate._enter()
+        except Busy:
+            told.append(number)
+
+    gate._enter()
+    threads = []
+    for number in range(5):
+        threads.append(threading.Thread(target=enter, args=(number,)))
+        threads[-1].start()
+        wait_until(lambda count=number + 1: gate.waiting == count)
+    gate._leave(40.0)  # the first one gets the place; of the others only one can expect it within the minute
+    wait_until(lambda: len(told) == 3)
+    assert (sorted(told), gate.waiting, gate.running) == ([2, 3, 4], 1, 1)
+    gate._leave(40.0)
+    for thread in threads:
+        thread.join(5)
+    assert (len(told), gate.waiting, gate.running) == (3, 0, 1)
+
+
 def test_gates_share_the_waiting_room() -> None:
     room = threading.Semaphore(1)
     first, second = Gate(1, 5.0, room), Gate(1, 5.0, room)
