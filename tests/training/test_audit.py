@@ -16,8 +16,8 @@ import cv2
 import numpy as np
 import pytest
 
-from tests.training.test_duplicates import pictures as fields
-from tests.training.test_prepared import face, written
+from tests.training.data.test_duplicates import pictures as fields
+from tests.training.data.test_prepared import face, written
 from training import audit
 from training.auditing import audit_balance, audit_findings, watermarks
 from training.auditing.audit_findings import Finding

@@ -16,7 +16,7 @@ from training.data import demographics, fitzpatrick
 from training.data.fitzpatrick import QUESTIONS, type_of
 from training.data.pictures import Picture
 
-DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "fitzpatrick.md"
+DOCUMENT = Path(__file__).resolve().parents[3] / "docs" / "fitzpatrick.md"
 
 
 def pictures(folder: Path, count: int = 3) -> list[Picture]:

@@ -21,16 +21,16 @@ import pytest
 for package in ("tensorflow", "sklearn", "matplotlib", "prefect", "requests"):
     pytest.importorskip(package, reason=f"{package} is in the training environment only: make train-env")
 
-from tests.training import lesion_pictures  # noqa: E402
+from tests.training.dermaops import lesion_pictures  # noqa: E402
 from tests.training.web_host import Host, hosting  # noqa: E402
 from training import networks  # noqa: E402
 from training.dermaops import __main__ as command_line  # noqa: E402
 from training.dermaops import flow, pipeline  # noqa: E402
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 CHILD = """
 import runpy
-from tests.training import lesion_pictures
+from tests.training.dermaops import lesion_pictures
 from training.data import download
 lesion_pictures.lighten()
 download.ATTEMPTS = 1  # so that every failure is Prefect's to mend

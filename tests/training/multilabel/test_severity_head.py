@@ -13,7 +13,7 @@ import keras
 from scipy.special import expit, log_softmax
 
 from analyzer import severity
-from tests.training.drawn_conditions import CONDITIONS, WIDTH, known, labels
+from tests.training.multilabel.drawn_conditions import CONDITIONS, WIDTH, known, labels
 from training import heads
 from training.multilabel import objective, severity_head
 from training.multilabel.objective import UNSAID, Aim, Labels

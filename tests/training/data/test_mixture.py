@@ -14,7 +14,7 @@ from training.data import mixture
 from training.data.mixture import Mixture
 from training.data.sources import RACES
 
-CONFIGS = Path(__file__).resolve().parents[2] / "training" / "configs"
+CONFIGS = Path(__file__).resolve().parents[3] / "training" / "configs"
 
 
 @pytest.fixture

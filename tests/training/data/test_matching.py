@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from analyzer.values import Rgb
-from tests.training.test_duplicates import pictures as fields
-from tests.training.test_prepared import face, written
+from tests.training.data.test_duplicates import pictures as fields
+from tests.training.data.test_prepared import face, written
 from training.data import facts, matching
 from training.data.facts import Facts
 from training.data.pictures import Picture

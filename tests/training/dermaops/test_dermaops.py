@@ -22,8 +22,8 @@ for package in ("tensorflow", "sklearn", "matplotlib"):
     pytest.importorskip(package, reason=f"{package} is in the training environment only: make train-env")
 
 from analyzer import keras_files  # noqa: E402
-from tests.training import lesion_pictures  # noqa: E402
-from tests.training.lesion_pictures import AGES_MISSING, LESIONS, PICTURES  # noqa: E402
+from tests.training.dermaops import lesion_pictures  # noqa: E402
+from tests.training.dermaops.lesion_pictures import AGES_MISSING, LESIONS, PICTURES  # noqa: E402
 from training import networks  # noqa: E402
 from training.command import BadInput  # noqa: E402
 from training.data import tables  # noqa: E402
@@ -48,7 +48,8 @@ pytestmark = pytest.mark.timeout(1800)  # on a machine that does much else
 NAMES = [stage.name for stage in pipeline.STAGES]
 CHILD = """
 from pathlib import Path
-from tests.training import lesion_pictures, test_dermaops
+from tests.training.dermaops import lesion_pictures
+from tests.training.dermaops import test_dermaops
 lesion_pictures.lighten()
 home = Path({home!r})
 test_dermaops.through(test_dermaops.settings(home, finetune_epochs={epochs}))

@@ -13,7 +13,7 @@ import pytest
 from analyzer import preprocessing
 from analyzer.values import Rgb
 from tests.analyzer import generated_skin
-from tests.training.test_duplicates import pictures as fields
+from tests.training.data.test_duplicates import pictures as fields
 from training import command
 from training.data import facts, prepared
 from training.data.facts import Facts, statistics
