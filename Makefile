@@ -57,7 +57,9 @@ coverage: $(VENV)/dev.stamp ## Run the tests and show the branches that no test 
 	$(BIN)/python -m pytest --cov --cov-report=term-missing:skip-covered $(ARGS)
 
 bench: $(VENV)/dev.stamp ## Run one benchmark (BENCH=latency) or, without BENCH, all of them
-	@for name in $(or $(BENCH),$(BENCHMARKS)); do echo "== $$name"; $(BIN)/python -m benchmarks.$$name $(ARGS); done
+	@missed=; for name in $(or $(BENCH),$(BENCHMARKS)); do echo "== $$name"; \
+		$(BIN)/python -m benchmarks.$$name $(ARGS) || missed="$$missed $$name"; done; \
+	if [[ -n $$missed ]]; then echo "below their targets, or not run:$$missed" >&2; exit 1; fi
 
 train-env: $(TRAINING)/$(PROCESSOR).stamp $(if $(RAY),$(TRAINING)/ray.stamp) ## Make .venv-training with everything for training (GPU=1 adds CUDA's libraries, RAY=1 Ray)
 

@@ -23,7 +23,7 @@ except BadSetting as error:
     sys.exit(f"{error.message} {error.hint}")
 
 wsgi_app = "application:application"
-bind = f"{_settings.host}:{_settings.port}"
+bind = f"{f'[{_settings.host}]' if ':' in _settings.host else _settings.host}:{_settings.port}"
 worker_class = "web.worker.Worker"  # gthread, with slow heads and error pages mended
 workers = 1
 threads = _settings.threads

@@ -159,9 +159,10 @@ class Ensemble:
             self._decided.set()
             if not watch:
                 return
-            if self._wake.wait(pause_s):
+            if self._wake.wait(pause_s) and not self._stopped.is_set():
                 self._wake.clear()
                 self._sources.forgive()
+                log.info("model_looked_for")
 
     def _begin_without_s3(self) -> None:
         """Open what is there while S3 is asked, and answer with it if S3 does not deliver soon; what comes is taken up then."""

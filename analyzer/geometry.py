@@ -164,10 +164,9 @@ def feature_polygons(points: Landmarks) -> dict[str, Points]:
         eye, brow = f"{SIDES[side]}_eye", f"{SIDES[side]}_brow"
         polygons |= {eye: grow(points[eye], 9.0 * share), brow: grow(points[brow], 7.0 * share)}
     polygons["lips"] = grow(points["lips_outer"], 7.0)
-    low = points["nose"][[6, 7, 9, 11]]  # tip, base, and the lower ends of both wings
-    centre = low.mean(axis=0) + np.array([0, 2], np.float32)
-    width = max(float(np.ptp(low[:, 0])) / 2, 12.0)
-    polygons["nostrils"] = ellipse(centre, width * 0.95, 9.0)
+    rim = points["nose"][[6, 8, 9, 10, 11]]  # below the tip, lower and upper ends of both wings
+    width = max(float(np.ptp(rim[:, 0])) / 2, 12.0)
+    polygons["nostrils"] = ellipse(rim.mean(axis=0), width * 0.85, 9.0)
     return polygons
 
 

@@ -19,6 +19,7 @@ from analyzer.values import Check, Face, Guidance, Photo
 
 MIN_CONFIDENCE = 0.5  # calibrated probability of a face
 MIN_FACE_PX = 120.0  # width of the face box in original pixels; below, most conditions cannot be measured
+LARGE_SHARE = 0.4  # of the photo's width, from which moving closer is no advice
 RIVAL_AREA = 0.3  # share of the primary face's area from which another face counts
 MIN_INSIDE = 0.85  # share of the face outline inside the picture
 MAX_TILT_DEG = 35.0
@@ -30,7 +31,6 @@ MAX_UNEVEN = 0.45  # difference of the halves of the face, as a share of their m
 MIN_CONTRAST_L = 12.0  # L*: 95th minus 5th percentile over the face
 MAX_BLUR_PX = 3.2  # sigma in working px; beyond, neither pores nor texture nor wrinkles can be measured
 MIN_OPENNESS = 0.55  # contrast of what fills the eye with the skin around it
-HUE_RANGE_DEG = (10.0, 85.0)  # hue angle of skin in CIELAB under usual light
 MAX_HUE_EXCESS_DEG = 0.0
 MIN_SKIN = 0.25  # share of the face outline that is visible skin
 STRIDE = 4  # every fourth pixel in x and y is enough for percentiles
@@ -61,7 +61,9 @@ def check_faces(photo: Photo, faces: Sequence[Face]) -> tuple[Check, ...]:
             MIN_FACE_PX,
             "px",
             True,
-            "Move closer, so that the face fills about half of the photo's width.",
+            "Move closer, so that the face fills about half of the photo's width."
+            if primary.box.width < LARGE_SHARE * photo.rgb.shape[1]
+            else "Send the photo in its original size: the face is large in it, but has too few pixels.",
         ),
         _least(
             "face_cut_off",
@@ -208,10 +210,7 @@ def hue_deviation(roi: Roi) -> tuple[float | None, bool]:
         return None, False
     if roi.is_grey:
         return 180.0, True
-    _, a, b = (float(value) for value in roi.baseline_lab)
-    hue = float(np.degrees(np.arctan2(b, a)))
-    low, high = HUE_RANGE_DEG
-    return max(low - hue, hue - high, 0.0), False
+    return roi.hue_excess_deg, False
 
 
 def _no_face(confidence: float) -> Check:

@@ -19,6 +19,10 @@ REDUCE_BELOW = 0.6  # working px per photo px under which the photo is area-aver
 CROP_MARGIN_PX = 4  # photo px kept around the crop when it is averaged
 BASELINE_PX = 500  # working px of cheeks and forehead from which their colour is the baseline
 GREY_CHROMA = 4.0  # CIELAB chroma of the baseline under which the picture is black and white
+HUE_RANGE_DEG = (10.0, 85.0)  # hue angle of skin in CIELAB under usual light
+GREY = "no_colour", "The picture holds almost no colour."
+COLOURED = "coloured_light", "The light is too strongly coloured to tell the colours of the skin."
+UNREADABLE_EXCESS_DEG = 20.0  # outside that range, beyond which the light has taken the colours' place
 SMOOTH_ABOVE = 1.5  # working px per photo px from which cubic interpolation is worth its time
 
 
@@ -80,6 +84,20 @@ class Roi:
     def is_grey(self) -> bool:
         """The skin has next to no colour: a black-and-white picture. False where no skin is visible."""
         return bool(np.hypot(*self.baseline_lab[1:]) < GREY_CHROMA)
+
+    @property
+    def hue_excess_deg(self) -> float:
+        """Degrees by which the skin's CIELAB hue lies outside the usual range, 0..180; nan where no skin is visible."""
+        _, a, b = self.baseline_lab
+        hue, (low, high) = np.degrees(np.arctan2(b, a)), HUE_RANGE_DEG
+        return float(np.maximum(np.maximum(low - hue, hue - high), 0.0))
+
+    @property
+    def unreadable_colour(self) -> tuple[str, str] | None:
+        """Why nothing can be told by colour, as code and sentence; None where it can."""
+        if self.is_grey:
+            return GREY
+        return COLOURED if self.hue_excess_deg > UNREADABLE_EXCESS_DEG else None
 
     def region_at(self, x: float, y: float) -> str | None:
         """The region whose skin holds a place in working pixels; None on no skin, in no region, outside the crop."""

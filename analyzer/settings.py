@@ -38,6 +38,8 @@ SHA256 = re.compile(r"[0-9a-f]{64}")
 CLASS = re.compile(r"[a-z][a-z0-9_]{0,63}")
 # What an Authorization header takes (RFC 6750); shorter ones can be guessed.
 KEY = re.compile(r"[A-Za-z0-9._~+/=-]{16,128}")
+OCTET = r"(25[0-5]|2[0-4]\d|1?\d?\d)"
+HOST = re.compile(rf"{OCTET}(\.{OCTET}){{3}}|[0-9a-fA-F:.]*:[0-9a-fA-F:.]*|(?=.*[a-zA-Z])[a-zA-Z0-9.-]+")
 REDIS = re.compile(r"(rediss?|unix)://\S+")
 HINT = "Correct the environment variable; .env.example describes it."
 
@@ -144,7 +146,7 @@ def read(environment: Mapping[str, str] | None = None) -> Settings:
     env = os.environ if environment is None else environment
     default = Settings()
     return Settings(
-        host=env.get("HOST") or default.host,
+        host=_matching(env, "HOST", HOST, "an IP address such as 0.0.0.0, or a name") or default.host,
         port=_integer(env, "PORT", default.port, 1, 65535),
         log_level=_word(env, "LOG_LEVEL", default.log_level, LOG_LEVELS),
         cors_origins=_origins(env, "CORS_ORIGINS", default.cors_origins),

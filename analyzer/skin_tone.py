@@ -12,7 +12,7 @@ from itertools import pairwise
 import cv2
 import numpy as np
 
-from analyzer.roi import Roi
+from analyzer.roi import COLOURED, Roi
 from analyzer.values import Check, SkinTone
 
 # Upper limits in degrees, darkest first: Chardon, Cretois, Hourseau (1991), Int. J. Cosmet. Sci. 13, 191-208.
@@ -24,6 +24,7 @@ FITZPATRICK = ("VI", "V", "IV", "III", "II", "I")
 # Monk Skin Tone scale, lightest first: the ten published swatches (E. Monk, 2023, "The Monk Skin Tone Scale").
 MONK_HEX = ("f6ede4", "f3e7db", "f7ead0", "eadaba", "d7bd96", "a07e56", "825c43", "604134", "3a312a", "292420")
 LIGHT_CODES = ("too_dark", "too_bright", "uneven_light", "colour_cast")  # checks that speak against the estimate
+PARTLY_SEEN = 0.4  # share of the face that is visible skin, below which the rest may look quite different
 MIN_PIXELS = 500  # working px of skin
 
 
@@ -55,7 +56,7 @@ def estimate(roi: Roi, checks: Iterable[Check] = ()) -> SkinTone | None:
         ita_group=ITA_GROUPS[group],
         fitzpatrick_estimate=FITZPATRICK[group],
         monk_estimate=monk + 1,
-        estimates_agree=abs(group - ita_group(ita_degrees(swatches[monk]))) <= 1,
+        estimates_agree=roi.unreadable_colour != COLOURED and abs(group - ita_group(ita_degrees(swatches[monk]))) <= 1,
         caveat=_caveat(roi, checks),
     )
 
@@ -69,6 +70,8 @@ def monk_swatches() -> np.ndarray:
 def _caveat(roi: Roi, checks: Iterable[Check]) -> str | None:
     if any(check.code in LIGHT_CODES and not check.passed for check in checks):
         return "The light in this photo is uneven, coloured, too dark or too bright, so the tone may be off by several steps."
+    if any(check.code == "not_enough_skin" and (check.value or 0.0) < PARTLY_SEEN for check in checks):
+        return "Only a part of the face could be read as skin, perhaps its brighter part, so the tone may be off by several steps."
     angles = [ita_degrees(np.median(roi.lab[mask], axis=0)) for mask in _cheeks(roi)]
     if any(abs(first - second) > 20.0 for first, second in pairwise(angles)):
         return "One side of the face is much brighter than the other, so the tone is uncertain."

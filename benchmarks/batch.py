@@ -157,4 +157,4 @@ def print_table(table: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

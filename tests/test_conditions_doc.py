@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from analyzer import calibration
+from analyzer import calibration, roi
 from analyzer.conditions import CONDITIONS
 from analyzer.roi import Roi
 from analyzer.values import Finding
@@ -61,6 +61,10 @@ def refusals(source: Path) -> Iterator[tuple[str, str]]:
     """Code and sentence of every `not_measured(...)` in a source file."""
     for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("not_measured"):
+            if isinstance(node.args[1], ast.Starred):
+                assert ast.unparse(node.args[1]) == "*unreadable"
+                yield from (roi.GREY, roi.COLOURED)
+                continue
             code, sentence = node.args[1:3]
             yield text_of(code, source), text_of(sentence, source)
 

@@ -14,7 +14,7 @@ from web.admission import Admission
 from web.readiness import Readiness
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-SECONDS = (0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+SECONDS = (0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 5.0, 6.5, 10.0, 15.0, 30.0)
 METHODS = ("GET", "HEAD", "POST", "OPTIONS")
 
 

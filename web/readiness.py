@@ -48,6 +48,7 @@ class Readiness:
         try:
             self._warm_up()
             self.state = "ready"
+            log.info("ready")
         except Exception:
             self.state = "failed"
             log.exception("warm_up_failed")

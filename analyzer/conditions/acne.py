@@ -84,8 +84,8 @@ def measure(roi: Roi, *, gate: bool = True) -> Finding:
         return calibration.not_measured(
             "acne", "too_small", "The face is too small in the picture to see single spots."
         )
-    if gate and roi.is_grey:
-        return calibration.not_measured("acne", "no_colour", "The picture holds almost no colour.")
+    if gate and (unreadable := roi.unreadable_colour):
+        return calibration.not_measured("acne", *unreadable)
     view = _view(roi)
     if np.count_nonzero(view.looked_at) < LEAST_SKIN_PX:
         return calibration.not_measured("acne", "too_few_pixels", "Too little skin is visible to look for spots.")

@@ -75,8 +75,8 @@ def measure(roi: Roi, *, gate: bool = True) -> Finding:
         return calibration.not_measured(NAME, "too_few_pixels", TOO_LITTLE)
     if gate and roi.scale > LARGEST_SCALE:
         return calibration.not_measured(NAME, "too_small", "The face is too small in the photo to see dark spots.")
-    if gate and roi.is_grey:
-        return calibration.not_measured(NAME, "no_colour", "The picture holds almost no colour.")
+    if gate and (unreadable := roi.unreadable_colour):
+        return calibration.not_measured(NAME, *unreadable)
     density = optical_density(roi.rgb)
     contrasts = [spot_contrast(density, skin, level, radius) for level in range(LEVELS) for radius in RINGS_PX]
     total = _total(contrasts, None)

@@ -52,8 +52,8 @@ def measure(roi: Roi, *, gate: bool = True) -> Finding:
     skin = halve_mask(roi.skin, MARGIN_PX)
     if skin.sum() < (LEAST_SKIN_PX if gate else 1):
         return calibration.not_measured(NAME, "too_few_pixels", "Too little skin is visible to judge redness.")
-    if gate and roi.is_grey:
-        return calibration.not_measured(NAME, "no_colour", "The picture holds almost no colour.")
+    if gate and (unreadable := roi.unreadable_colour):
+        return calibration.not_measured(NAME, *unreadable)
     index = blur_inside(halve(roi.lab[..., 1] - MELANIN_B_PER_A * roi.lab[..., 2]), skin, SMOOTH_PX)
     baseline = float(np.percentile(index[skin], BASELINE_QUANTILE))
     excess = index - baseline

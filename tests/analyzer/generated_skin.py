@@ -213,7 +213,7 @@ def _with_features(lab: Lab) -> Lab:
             ..., None
         ]
         lab = lab * (1 - weight) + np.float32(colour) * weight
-    nostrils = np.float32([[MIDDLE - 16, 312], [MIDDLE + 16, 312]])
+    nostrils = np.float32([[MIDDLE - 22, 302], [MIDDLE + 22, 302]])
     return _shifted(lab, blobs(nostrils, 3.0) * 0.6 * lab[..., 0], (-1.0, 0.0, 0.0))
 
 

@@ -319,3 +319,19 @@ def test_the_face_has_no_hole_in_any_view(yaw_deg: float) -> None:
     face = geometry.face_mask(aligned(turned(yaw_deg))).astype(np.uint8)
     count, _ = cv2.connectedComponents(1 - face)
     assert count == 2  # the face itself and one background
+
+
+def test_features_of_a_symmetric_face_are_symmetric() -> None:
+    polygons = geometry.feature_polygons(generated_skin.landmarks())
+    for part in ([polygons["nostrils"]], [polygons["lips"]], polygons.values()):
+        mask = geometry.fill(*part)
+        assert (mask & mask[:, ::-1]).sum() > 0.95 * (mask | mask[:, ::-1]).sum()
+
+
+def test_both_nostrils_are_no_skin() -> None:
+    points = generated_skin.landmarks()
+    hole = geometry.fill(geometry.feature_polygons(points)["nostrils"])
+    nose = points["nose"]
+    for wing in (nose[[8, 10]].mean(axis=0), nose[[9, 11]].mean(axis=0)):
+        x, y = (wing + nose[6]) / 2  # between the wing and the part between the nostrils
+        assert hole[round(float(y)), round(float(x))]

@@ -133,6 +133,14 @@ def test_the_size_of_a_face_is_that_in_the_original(scale: float) -> None:
         assert check.value == pytest.approx(width, rel=0.01)
 
 
+def test_a_face_that_fills_a_small_picture_is_not_told_to_move_closer() -> None:
+    far, near = (face_check("face_too_small", seen(height=height), scale=8.0) for height in (400.0, 700.0))
+    assert not far.passed
+    assert not near.passed
+    assert "Move closer" in far.advice
+    assert "original size" in near.advice
+
+
 def test_a_face_that_leaves_the_picture_is_cut_off() -> None:
     shares = [face_check("face_cut_off", seen(middle=(x, 500.0))) for x in (600, 200, 120, 60, 0)]
     values = [check.value or 0.0 for check in shares]

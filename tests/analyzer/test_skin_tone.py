@@ -109,6 +109,14 @@ def test_estimates_disagree_under_blue_light() -> None:
     assert not tone.estimates_agree
 
 
+@pytest.mark.parametrize(("share", "said"), [(0.39, True), (0.41, False)])
+def test_a_face_of_which_little_is_seen_is_told_so(share: float, said: bool) -> None:
+    seen = Check("not_enough_skin", True, True, share, quality.MIN_SKIN, "share of face", "")
+    found = skin_tone.estimate(made.roi_of(made.face()), [seen])
+    assert found is not None
+    assert ("Only a part of the face" in found.caveat) is said
+
+
 def test_estimate_is_of_cheeks_and_forehead_not_of_spots() -> None:
     plain = made.face()
     spotted = made.add_brown_spots(plain, made.spread(25, "left_cheek", "right_cheek"), diameter_mm=4, deficit=0.4)

@@ -36,6 +36,7 @@ def test_the_example_shows_every_variable_with_its_default() -> None:
 def test_values_are_read() -> None:
     read = settings.read(
         {
+            "HOST": "::1",
             "PORT": "9000",
             "CORS_ORIGINS": "https://a.example, http://localhost:5000/",
             "MAX_BODY_MIB": "2",
@@ -45,6 +46,7 @@ def test_values_are_read() -> None:
             "LOG_LEVEL": "WARNING",
         }
     )
+    assert read.host == "::1"
     assert (read.port, read.max_body_bytes, read.queue_timeout_s) == (9000, 2 * 1024 * 1024, 0.5)
     assert read.cors_origins == ("https://a.example", "http://localhost:5000")
     assert (read.operator_token, read.operator_local, read.log_level) == ("0123456789abcdef", False, "warning")
@@ -53,6 +55,9 @@ def test_values_are_read() -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
+        ("HOST", "999.1.1.1"),
+        ("HOST", "http://localhost"),
+        ("HOST", "1.2.3"),
         ("PORT", "0"),
         ("PORT", "70000"),
         ("PORT", "http"),

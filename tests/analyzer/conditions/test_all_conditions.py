@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -11,14 +12,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analyzer import geometry, roi, skin
+from analyzer import geometry, roi, skin, skin_tone
 from analyzer.conditions import CONDITIONS, acne, dark_spots, pigmentation, redness
 from analyzer.roi import Roi
 from analyzer.values import Finding, Mask, Points, Rgb, Severity
 from tests.analyzer import generated_skin as made
 
 SIDE = geometry.SIZE
-CODES = {"too_small", "too_blurred", "too_few_pixels", "no_colour"}
+CODES = {"too_small", "too_blurred", "too_few_pixels", "no_colour", "coloured_light"}
 GATED_BY_SIZE = {"acne", "dark_spots", "texture", "pores", "wrinkles", "under_eye"}
 LEAST_MEASURED = (
     3  # conditions that even a face of pure noise gives a number for, so that the odd ones are really measured
@@ -190,6 +191,18 @@ def test_colour_is_not_measured_in_black_and_white(measure: Callable[..., Findin
     grey[..., 1:] = 0
     assert (measure(made.roi_of(grey)).reason or "").startswith("no_colour: ")
     assert measure(made.roi_of(grey), gate=False).score is not None
+
+
+@pytest.mark.parametrize("tone", made.TONES)
+@pytest.mark.parametrize("light", [(0.6, 0.6, 1.4), (0.55, 1.0, 1.4), (1.0, 0.4, 1.3)], ids=["violet", "blue", "pink"])
+def test_what_coloured_light_makes_of_skin_is_not_measured(tone: str, light: tuple[float, float, float]) -> None:
+    face = made.roi_of(made.face(tone))
+    lit = replace(face, rgb=np.clip(face.rgb * np.float32(light), 0, 255).astype(np.uint8))
+    for measure in (acne.measure, redness.measure, dark_spots.measure, pigmentation.measure):
+        assert (measure(lit).reason or "").startswith("coloured_light: ")
+    tint = skin_tone.estimate(lit)
+    assert tint is not None
+    assert not tint.estimates_agree
 
 
 def test_dark_spots_are_not_looked_for_where_no_ring_fits_on_skin() -> None:
