@@ -93,7 +93,7 @@ def _fields(request: Request) -> Mapping[str, Any]:
     is_json = media_type in JSON_TYPES or media_type.endswith("+json")
     is_image = media_type.startswith("image/") or media_type == "application/octet-stream"
     body = _body(request) if is_json or is_image or media_type in UNTOLD_TYPES else b""
-    if is_image or (media_type in UNTOLD_TYPES and SIGNATURE.match(body)):
+    if is_image or SIGNATURE.match(body):  # whatever the type says
         return {"image": body}
     if is_json:
         return _json_fields(body.removeprefix(BYTE_ORDER_MARK))

@@ -116,6 +116,8 @@ def ways(data: bytes) -> dict[str, dict[str, Any]]:
         "multipart text": {"data": {"image": text}, "content_type": "multipart/form-data"},
         "raw": {"data": data, "content_type": "image/png"},
         "raw of a wrong type": {"data": data, "content_type": "image/jpeg"},
+        "raw as text": {"data": data, "content_type": "text/plain"},
+        "raw said to be json": {"data": data, "content_type": "application/json"},
         "raw without a type": {"data": data, "content_type": ""},
         "raw as curl sends it": {"data": data, "content_type": "application/x-www-form-urlencoded"},
         "json with a byte order mark": {
