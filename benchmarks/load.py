@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks import clients, corpus, latency
 from benchmarks.clients import Plan, Tally
@@ -36,6 +37,7 @@ START_S = 60  # for the first answer of /ready
 STOP_S = 45  # from SIGTERM to the end of the process
 NAIVE_ANSWER_S = 600.0  # its queue is as long as there are clients
 PHOTOS = {"small": ("640x480",), "mix": ("640x480", "3 MP", "12 MP")}
+STEAL = 7  # column of /proc/stat: a virtual machine wanted to run and its host did not let it
 FLAT_MIB_PER_MINUTE, FLAT_FILES_PER_MINUTE = 5.0, 1.0
 SERVICE = ("-c", "gunicorn.conf.py", "application:application")
 NAIVE = ("-w", "2", "-t", "600", "--pythonpath", str(corpus.ROOT), "benchmarks.naive.service:application")
@@ -128,9 +130,19 @@ def stop(service: subprocess.Popen[bytes]) -> bool:
 
 
 def measured(pid: int, port: int, plan: Plan) -> dict[str, Any]:
-    begun = time.monotonic()
+    begun, before = time.monotonic(), processor_times()
     tally = clients.drive(pid, port, plan)
-    return {"connections": plan.connections, **summary(tally, time.monotonic() - begun)}
+    seconds, spent = time.monotonic() - begun, processor_times() - before
+    return {
+        "connections": plan.connections,
+        **summary(tally, seconds),
+        "stolen_share": round(float(spent[STEAL] / spent.sum()), 3),
+    }
+
+
+def processor_times() -> NDArray[np.float64]:
+    """Ticks of all cores together since the machine started, by use (Linux, proc_stat(5)): what a host took away is `STEAL`."""
+    return np.array(Path("/proc/stat").read_text(encoding="ascii").split()[1:9], float)
 
 
 def summary(tally: Tally, seconds: float) -> dict[str, Any]:

@@ -19,6 +19,7 @@ BODIES_IN_MEMORY = 16  # large bodies held at once: at most 16 x (24 + 18) MiB a
 RETRY_AFTER_S = 5  # a third of the longest wait: by then as many have left the queue
 SPARE_THREADS = 16  # that never wait for a place: health, and those who are told that all is busy
 LATEST = 0.1  # weight of the latest hold in the mean of them
+LEAST_HOLDS = 10  # of which the mean is made before anything is expected of it: the first ones are slow
 
 
 class Busy(AnalyzerError):
@@ -62,7 +63,8 @@ class Gate:
         self._timeout_s = timeout_s
         self._room = room
         self._waiting: deque[_Turn] = deque()
-        self._held_s = 0.0  # mean of the latest holds; 0 until the first ends
+        self._held_s = 0.0  # mean of the latest holds
+        self._holds = 0  # that have ended
 
     @property
     def waiting(self) -> int:
@@ -74,8 +76,11 @@ class Gate:
 
     @property
     def expected_wait_s(self) -> float:
-        """Seconds that the next one would wait, as long as places were held of late."""
-        return (self.waiting + 1) * self._held_s / self._places
+        """Seconds that the next one would wait, as long as places were held of late; 0 until that is known."""
+        return self._wait_s(self.waiting + 1)
+
+    def _wait_s(self, position: int) -> float:
+        return position * self._held_s / self._places if self._holds >= LEAST_HOLDS else 0.0
 
     @contextmanager
     def place(self) -> Iterator[None]:
@@ -115,7 +120,8 @@ class Gate:
 
     def _leave(self, held_s: float) -> None:
         with self._lock:
-            self._held_s += (held_s - self._held_s) * (LATEST if self._held_s else 1.0)
+            self._holds += 1
+            self._held_s += (held_s - self._held_s) * max(LATEST, 1 / self._holds)
             if self._waiting:
                 self._hand_over(self._waiting.popleft())
             else:
@@ -130,7 +136,7 @@ class Gate:
     def _send_away(self) -> None:
         """Tell the last ones who can no longer expect a place in time."""
         now = time.monotonic()
-        while self._waiting and now + len(self._waiting) * self._held_s / self._places > self._waiting[-1].until_s:
+        while self._waiting and now + self._wait_s(len(self._waiting)) > self._waiting[-1].until_s:
             self._waiting.pop().told.set()
 
 

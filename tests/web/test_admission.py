@@ -13,7 +13,7 @@ from application import create_app
 from tests.web import records
 from tests.web.conftest import FakePipeline
 from tests.web.records import ANALYZE, PAGE
-from web.admission import LARGE_PIXELS, Admission, Busy, Gate
+from web.admission import LARGE_PIXELS, LEAST_HOLDS, Admission, Busy, Gate
 
 
 def wait_until(condition: Any, timeout_s: float = 5.0) -> None:
@@ -56,7 +56,8 @@ def test_the_deadline_ends_the_waiting() -> None:
 
 def test_who_would_wait_too_long_is_told_at_once() -> None:
     gate = gate_of(2, timeout_s=30.0)
-    for _ in range(2):
+    for _ in range(LEAST_HOLDS):
+        assert gate.expected_wait_s == 0.0, "the first holds tell nothing"
         with gate.place():
             time.sleep(0.02)
     assert 0.01 <= gate.expected_wait_s < 5.0
@@ -71,6 +72,9 @@ def test_who_would_wait_too_long_is_told_at_once() -> None:
 
 def test_the_last_ones_are_told_as_soon_as_they_wait_in_vain() -> None:
     gate = gate_of(1, timeout_s=60.0)
+    for _ in range(LEAST_HOLDS):
+        gate._enter()
+        gate._leave(0.1)
     told: list[int] = []
 
     def enter(number: int) -> None:
@@ -85,6 +89,7 @@ def test_the_last_ones_are_told_as_soon_as_they_wait_in_vain() -> None:
         threads.append(threading.Thread(target=enter, args=(number,)))
         threads[-1].start()
         wait_until(lambda count=number + 1: gate.waiting == count)
+    gate._held_s = 40.0  # as if analyses had become slow
     gate._leave(40.0)  # the first one gets the place; of the others only one can expect it within the minute
     wait_until(lambda: len(told) == 3)
     assert (sorted(told), gate.waiting, gate.running) == ([2, 3, 4], 1, 1)
