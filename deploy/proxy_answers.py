@@ -22,12 +22,12 @@ from analyzer.values import ModelState
 from web import cors, wire
 from web.admission import RETRY_AFTER_S
 from web.routes import ROUTES
+from web.words import FAULT, NOT_UNDERSTOOD
 
 HEAD = "# The proxy's own answers. Written by python -m deploy.proxy_answers: do not edit.\n"
 UNKNOWN_MODEL = ModelState(False, "The proxy answered; the service was not asked.")
 MIB = 1024 * 1024
 UNREACHED = ("busy", "The service cannot answer at the moment.", "Please try again in a few seconds.")
-UNREADABLE = ("bad_request", "The request cannot be understood.", "See /docs for the routes.")
 TOKEN_LIMIT = 4000  # characters; nginx takes words up to 4096
 PARTS = ("code", "message", "hint")
 
@@ -56,13 +56,9 @@ def failures(config: settings.Settings) -> dict[str, tuple[str, str, str]]:
     """Key of the map of $status -> code, message and hint, in the service's own words."""
     limit = f"The request is larger than {config.max_body_bytes // MIB} MiB."
     return {
-        "default": UNREADABLE,
+        "default": NOT_UNDERSTOOD,
         "413": ("too_large", limit, "Send a smaller copy of the photo."),
-        '"~^500$"': (
-            "internal_error",
-            "Something went wrong on our side.",
-            "Please try again; tell us the request_id.",
-        ),
+        '"~^500$"': FAULT,
         '"~^50[234]$"': UNREACHED,
     }
 

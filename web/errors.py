@@ -17,6 +17,7 @@ from web.admission import Busy
 from web.answers import json_answer
 from web.guard import TooMany
 from web.service import service
+from web.words import FAULT, NOT_UNDERSTOOD
 
 log = logging.getLogger("web.errors")
 
@@ -86,15 +87,14 @@ def _incomplete(error: ClientDisconnected) -> Response:
 
 def _unreadable(error: ParseException) -> Response:
     """The server met something in the body that is no HTTP, such as a chunk without a size."""
-    return _broken("bad_request", "The request cannot be understood.")
+    return _broken(*NOT_UNDERSTOOD[:2])
 
 
 def _http_error(error: HTTPException) -> Response:
     status = error.code or 500
     if status < 400:  # a redirect is an answer, not a failure
         return current_app.make_response(error.get_response())
-    code, message, hint = HTTP_ERRORS.get(status, ("bad_request", "The request cannot be understood.", ""))
-    response = _refused(code, message, hint)
+    response = _refused(*HTTP_ERRORS.get(status, NOT_UNDERSTOOD))
     if status == 405:
         response.headers["Allow"] = ", ".join(sorted(getattr(error, "valid_methods", None) or ()))
     return response
@@ -112,7 +112,7 @@ def _picture_library(error: cv2.error) -> Response:
 
 def _fault(error: Exception) -> Response:
     log.error("fault", exc_info=error, extra={"fields": {"request_id": tracing.request_id()}})
-    return _answer("internal_error", "Something went wrong on our side.", "Please try again; tell us the request_id.")
+    return _answer(*FAULT)
 
 
 def _refused(code: str, message: str, hint: str) -> Response:

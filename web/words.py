@@ -8,6 +8,9 @@ from analyzer.values import Check, Finding, Severity
 from analyzer.wording import DEGREES, PLACES, TITLES, count_spots
 
 SERVICE = "shine-backend-hare-run-v6"
+# Failures that more than one part of the service tells: code, sentence, what to do.
+NOT_UNDERSTOOD = ("bad_request", "The request cannot be understood.", "See /docs for the routes.")
+FAULT = ("internal_error", "Something went wrong on our side.", "Please try again; tell us the request_id.")
 TEXTURE: Mapping[Severity, str] = {
     Severity.NONE: "normal",
     Severity.MINIMAL: "normal",

@@ -20,6 +20,7 @@ from analyzer import settings
 from web import wire
 from web.headers import SAFETY
 from web.heads import Heads, is_complete
+from web.words import FAULT, NOT_UNDERSTOOD
 
 log = logging.getLogger("web.worker")
 
@@ -29,8 +30,6 @@ STATUS = {
     LimitRequestHeaders: (431, "Request Header Fields Too Large"),
     UnsupportedTransferCoding: (501, "Not Implemented"),
 }
-NOT_UNDERSTOOD = "The request cannot be understood."
-FAULT = "Something went wrong on our side."
 
 
 class Worker(ThreadWorker):  # type: ignore[misc]
@@ -83,8 +82,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
 def page(status: int, reason: str, request_id: str) -> bytes:
     """A whole answer: status line, the safety headers, and the body of any other failure."""
-    code, message = ("bad_request", NOT_UNDERSTOOD) if status != 500 else ("internal_error", FAULT)
-    body = orjson.dumps(wire.failure(code, message, "", request_id).model_dump(mode="json"))
+    body = orjson.dumps(wire.failure(*(FAULT if status == 500 else NOT_UNDERSTOOD), request_id).model_dump(mode="json"))
     headers = {
         "Connection": "close",
         "Content-Type": "application/json",
