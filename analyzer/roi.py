@@ -20,9 +20,9 @@ CROP_MARGIN_PX = 4  # photo px kept around the crop when it is averaged
 BASELINE_PX = 500  # working px of cheeks and forehead from which their colour is the baseline
 GREY_CHROMA = 4.0  # CIELAB chroma of the baseline under which the picture is black and white
 HUE_RANGE_DEG = (10.0, 85.0)  # hue angle of skin in CIELAB under usual light
-GREY = "no_colour", "The picture holds almost no colour."
-COLOURED = "coloured_light", "The light is too strongly coloured to tell the colours of the skin."
 UNREADABLE_EXCESS_DEG = 20.0  # outside that range, beyond which the light has taken the colours' place
+GREY = ("no_colour", "The picture holds almost no colour.")
+COLOURED = ("coloured_light", "The light is too strongly coloured to tell the colours of the skin.")
 SMOOTH_ABOVE = 1.5  # working px per photo px from which cubic interpolation is worth its time
 
 

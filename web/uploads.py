@@ -22,8 +22,7 @@ from web.fields import read_demographics, read_include
 IMAGE_FIELDS = ("image", "image_data")
 # Pages that leave the type out, or avoid a preflight, send JSON too.
 JSON_TYPES = ("application/json", "text/plain", "")
-# The last is what curl says unasked.
-UNTOLD_TYPES = ("", "application/octet-stream", "application/x-www-form-urlencoded")
+CURL_TYPE = "application/x-www-form-urlencoded"  # what curl says unasked
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 JUNK_LIMIT = 64  # bytes in which the signature of a picture is searched when it is not at the start
 SIGNATURE = re.compile(
@@ -92,7 +91,7 @@ def _fields(request: Request) -> Mapping[str, Any]:
         return _form_fields(request)
     is_json = media_type in JSON_TYPES or media_type.endswith("+json")
     is_image = media_type.startswith("image/") or media_type == "application/octet-stream"
-    body = _body(request) if is_json or is_image or media_type in UNTOLD_TYPES else b""
+    body = _body(request) if is_json or is_image or media_type == CURL_TYPE else b""
     if is_image or SIGNATURE.match(body):  # whatever the type says
         return {"image": body}
     if is_json:
