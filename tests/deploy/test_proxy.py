@@ -181,17 +181,24 @@ def test_without_its_service_the_proxy_says_busy(deserted: Proxy) -> None:
 
 
 def test_too_many_requests_of_one_caller_are_told_to_wait(proxy: Proxy) -> None:
+    refused = asked_beside_held(proxy)
+    if refused.status_code == 200:  # a machine that stood still for 20 s: the proxy gave up all that were held
+        refused = asked_beside_held(proxy)
+    assert (refused.status_code, refused.json()["error_code"]) == (503, "busy")
+    assert until(proxy, 200).status_code == 200
+
+
+def asked_beside_held(proxy: Proxy) -> requests.Response:
+    """What a caller is told while it holds as many requests as it may."""
     head = f"POST {DETECT} HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhalf".encode()
     held = [socket.create_connection(("127.0.0.1", proxy.port), WAIT_S) for _ in range(150)]  # of which 128 get in
     try:
         for connection in held:
             connection.sendall(head)
-        refused = until(proxy, 503)
-        assert (refused.status_code, refused.json()["error_code"]) == (503, "busy")
+        return until(proxy, 503)
     finally:
         for connection in held:
             connection.close()
-    assert until(proxy, 200).status_code == 200
 
 
 def until(proxy: Proxy, status: int) -> requests.Response:
