@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 
 from analyzer.errors import BadSetting
 from tests.web.test_server import free_port
@@ -86,7 +87,6 @@ def test_a_redis_without_its_package_is_told_at_the_start() -> None:
 @pytest.fixture(scope="module")
 def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A Redis of our own, ended afterwards."""
-    client = pytest.importorskip("redis", reason="the Python package redis is absent: pip install redis")
     program = shutil.which("redis-server")
     if program is None:
         pytest.skip("redis-server is absent: apt-get install redis-server")
@@ -95,13 +95,13 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     url = f"redis://127.0.0.1:{port}/0"
     try:
-        with client.Redis.from_url(url) as asked:
+        with redis.Redis.from_url(url) as asked:
             deadline = time.monotonic() + 10
             while time.monotonic() < deadline:
                 try:
                     asked.ping()
                     break
-                except client.ConnectionError:
+                except redis.ConnectionError:
                     time.sleep(0.02)
         yield url
     finally:
@@ -112,8 +112,6 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture
 def shared(redis_url: str) -> Iterator[Any]:
     """An empty Redis."""
-    import redis
-
     with redis.Redis.from_url(redis_url) as client:
         client.flushall()
         yield client
@@ -145,7 +143,6 @@ def test_redis_lets_the_next_one_through_in_time(redis_url: str, shared: Any) ->
 
 
 def test_without_redis_each_process_counts_for_itself_and_does_not_wait_for_it_every_time() -> None:
-    pytest.importorskip("redis", reason="the Python package redis is absent: pip install redis")
     failures: list[int] = []
     limit = buckets(2, f"redis://127.0.0.1:{free_port()}/0", lambda: failures.append(1))
     assert limit is not None
@@ -154,6 +151,5 @@ def test_without_redis_each_process_counts_for_itself_and_does_not_wait_for_it_e
 
 
 def test_an_address_that_redis_does_not_know_is_told() -> None:
-    pytest.importorskip("redis", reason="the Python package redis is absent: pip install redis")
     with pytest.raises(BadSetting, match="no address"):
         buckets(2, "redis://h:port/0", unexpected)
