@@ -20,6 +20,7 @@ from analyzer.values import Box, Finding, Mask, Report, Rgb
 
 Colour = tuple[int, int, int]
 Transform = NDArray[np.float64]  # (2, 3) affine
+Name = tuple[str, tuple[float, float]]  # text, and its middle on the canvas
 
 LONG_SIDE_PX = (640, 1024)  # smaller pictures are enlarged, so that text can be read; larger ones are reduced
 FACE: Colour = (240, 228, 66)  # yellow
@@ -30,6 +31,7 @@ RIM: Colour = (0, 0, 0)
 PAPER: Colour = (24, 24, 24)
 INK: Colour = (245, 245, 245)
 SKIN_TINT = 0.18  # share of the tint's colour in the mask, 0..1
+LINE_HEIGHT = 1.3  # of a name, times its text size
 MAX_LESIONS = 80  # per condition, strongest first; more only hides the skin
 
 
@@ -60,7 +62,7 @@ def draw(report: Report) -> Rgb:
     canvas = _resized(report.photo.rgb)
     scale = canvas.shape[1] / report.photo.original_size[0]
     line = max(1, round(max(canvas.shape[:2]) / 512))
-    names: list[tuple[str, tuple[float, float]]] = []
+    names: list[Name] = []
     if report.roi is not None:
         to_canvas = np.asarray(report.roi.to_original, np.float64) * scale
         _draw_skin(canvas, report.roi.skin, to_canvas, line)
@@ -68,7 +70,8 @@ def draw(report: Report) -> Rgb:
     _draw_face(canvas, report, canvas.shape[1] / report.photo.rgb.shape[1], line)
     for finding in sorted(report.findings, key=lambda finding: finding.name in LESION_STYLES):  # those on top
         _draw_lesions(canvas, finding, scale, line)
-    _write(canvas, [(text, where, REGION) for text, where in names], _text_px(canvas), "mm")
+    text_px = _text_px(canvas)
+    _write(canvas, [(text, where, REGION) for text, where in _apart(names, text_px)], text_px, "mm")
     return np.vstack([canvas, _legend(canvas, report)])
 
 
@@ -88,11 +91,9 @@ def _draw_skin(canvas: Rgb, skin: Mask, to_canvas: Transform, line: int) -> None
     cv2.drawContours(canvas, contours, -1, SKIN, line, cv2.LINE_AA)
 
 
-def _draw_regions(
-    canvas: Rgb, regions: Mapping[str, Mask], to_canvas: Transform, line: int
-) -> list[tuple[str, tuple[float, float]]]:
+def _draw_regions(canvas: Rgb, regions: Mapping[str, Mask], to_canvas: Transform, line: int) -> list[Name]:
     """Outline each region; return names with the points where they belong."""
-    names = []
+    names: list[Name] = []
     for name, mask in regions.items():
         contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
         if not contours:
@@ -103,6 +104,19 @@ def _draw_regions(
         x, y = _moved(largest, to_canvas).mean(axis=0)
         names.append((name.replace("_", " "), (float(x), float(y))))
     return names
+
+
+def _apart(names: Iterable[Name], text_px: int) -> list[Name]:
+    """The names from above to below, each moved down as far as it would lie over another one."""
+    font, height = _font(text_px), LINE_HEIGHT * text_px
+    placed: list[Name] = []
+    for text, (x, y) in sorted(names, key=lambda name: name[1][1]):
+        for other, (other_x, other_y) in sorted(placed, key=lambda name: name[1][1]):
+            reach = (font.getlength(text) + font.getlength(other)) / 2
+            if abs(x - other_x) < reach and abs(y - other_y) < height:
+                y = other_y + height
+        placed.append((text, (x, y)))
+    return placed
 
 
 def _moved(contour: NDArray[Any], transform: Transform) -> NDArray[np.float64]:

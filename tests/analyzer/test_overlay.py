@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any
 
@@ -155,6 +156,20 @@ def test_regions_carry_their_names_and_empty_ones_nothing() -> None:
     middle = (slice(255, 285), slice(280, 320))  # of the nose
     assert of_colour(with_name[middle], overlay.REGION).any()
     assert not of_colour(without[middle], overlay.REGION).any()
+
+
+def test_names_in_one_place_are_written_below_each_other() -> None:
+    names = [
+        ("chin", (100.0, 50.0)),
+        ("nose", (102.0, 52.0)),
+        ("left cheek", (99.0, 60.0)),
+        ("forehead", (400.0, 51.0)),
+    ]
+    apart = dict(overlay._apart(names, text_px=10))
+    assert apart["chin"] == (100.0, 50.0)
+    assert apart["forehead"] == (400.0, 51.0)
+    heights = sorted(y for name, (_, y) in apart.items() if name != "forehead")
+    assert all(lower - upper >= 10 for upper, lower in pairwise(heights))
 
 
 def test_refusal_gets_its_reason_and_what_is_known() -> None:
