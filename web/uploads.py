@@ -143,6 +143,9 @@ def _json_fields(body: bytes) -> Mapping[str, Any]:
 
 
 def _form_fields(request: Request) -> Mapping[str, Any]:
+    if not request.mimetype_params.get("boundary"):
+        hint = "Leave the header Content-Type to the browser or library, which adds the boundary."
+        raise BadUpload("The form cannot be read: its type names no boundary.", hint, "missing_image")
     fields: dict[str, Any] = dict(request.form.items())
     parts = (request.files.get(name) for name in IMAGE_FIELDS)
     part: FileStorage | None = next((part for part in parts if part is not None), None)

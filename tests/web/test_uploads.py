@@ -184,6 +184,14 @@ def test_other_bodies_get_their_own_code(client: FlaskClient, fake: FakePipeline
     assert not fake.calls
 
 
+def test_a_form_without_its_boundary_is_told_where_that_comes_from(client: FlaskClient, fake: FakePipeline) -> None:
+    answer = client.post(ANALYZE, data=b"--x\r\n", headers={"Content-Type": "multipart/form-data"})
+    assert (answer.status_code, answer.json["error_code"]) == (400, "missing_image")
+    assert "boundary" in answer.json["error"]
+    assert "Content-Type" in answer.json["guidance"]["suggestions"][0]
+    assert not fake.calls
+
+
 def test_large_parts_stay_in_memory(fake: FakePipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: Any, **__: Any) -> None:
         raise AssertionError("a temporary file was opened")
