@@ -1,4 +1,4 @@
-"""The Dockerfile by rules of our own (and by hadolint where it is installed), and its steps done in an empty folder."""
+"""The Dockerfile by rules of our own and by hadolint, and its steps done in an empty folder; the workflow by its schema."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from tests.deploy import dockerfile
 from tests.deploy.layout import Release
 from tests.web.test_server import WAIT_S, Server, free_port
 
+WORKFLOW = ROOT / ".github/workflows/suite.yml"
 STEPS = dockerfile.read(ROOT / "Dockerfile")
 KNOWN = {"FROM", "ENV", "WORKDIR", "COPY", "RUN", "USER", "EXPOSE", "STOPSIGNAL", "HEALTHCHECK", "CMD"}
 
@@ -74,9 +76,7 @@ def test_what_is_copied_is_what_the_engine_is_sent() -> None:
 
 
 def test_hadolint_finds_nothing() -> None:
-    hadolint = shutil.which("hadolint")
-    if hadolint is None:
-        pytest.skip("hadolint is not installed: see github.com/hadolint/hadolint")
+    hadolint = Path(sys.executable).with_name("hadolint")
     ended = subprocess.run([hadolint, ROOT / "Dockerfile"], capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stdout
 
@@ -107,8 +107,14 @@ def test_its_steps_give_a_service_that_is_ready(release: Release, tmp_path: Path
     assert subprocess.run(check, env=environment, stderr=subprocess.DEVNULL, check=False).returncode != 0
 
 
+def test_the_workflow_is_one_by_its_published_schema() -> None:
+    check = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.github-workflows", WORKFLOW]
+    ended = subprocess.run(check, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stdout
+
+
 def test_the_workflow_runs_the_same_suite_on_every_python() -> None:
-    workflow = yaml.safe_load((ROOT / ".github/workflows/suite.yml").read_text())
+    workflow = yaml.safe_load(WORKFLOW.read_text())
     (job,) = workflow["jobs"].values()
     assert job["strategy"]["matrix"]["python"] == ["3.11", "3.12", "3.13"]
     assert [step["run"] for step in job["steps"] if "run" in step][-1] == ".ci/run"
