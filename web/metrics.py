@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+from prometheus_client.core import CounterMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from analyzer.ensemble import Ensemble
 from web.admission import Admission
@@ -53,8 +56,7 @@ class Metrics:
         loaded.set_function(lambda: float(ensemble.state().available))
         fallback = Gauge("skin_model_fallback", "1 while a preferred source of the model fails.", registry=own)
         fallback.set_function(lambda: float(ensemble.state().fallback_reason is not None))
-        looks = Gauge("skin_model_failed_looks", "Looks for the model since the start that failed.", registry=own)
-        looks.set_function(lambda: float(ensemble.failed_looks))
+        own.register(FailedLooks(ensemble))
         free = Gauge("skin_model_cache_free_bytes", "Room on the disk of the model cache.", registry=own)
         free.set_function(partial(free_bytes, cache))
 
@@ -75,6 +77,18 @@ class Metrics:
     def text(self) -> bytes:
         """All metrics in the Prometheus text format."""
         return generate_latest(self._registry)
+
+
+@dataclass(frozen=True, eq=False)
+class FailedLooks(Collector):
+    """A counter that the ensemble keeps itself."""
+
+    ensemble: Ensemble
+
+    def collect(self) -> Iterable[Metric]:
+        yield CounterMetricFamily(
+            "skin_model_failed_looks", "Looks for the model that failed.", value=self.ensemble.failed_looks
+        )
 
 
 def free_bytes(folder: Path) -> float:
