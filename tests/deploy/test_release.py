@@ -23,7 +23,7 @@ from tests.analyzer import store_server
 from tests.deploy.layout import Proxy, Release, hook, proxying, serving
 from tests.web import records
 from tests.web.records import ANALYZE, DETECT, PAGE
-from tests.web.test_server import WAIT_S, Server
+from tests.web.test_server import WAIT_S, Server, held, until
 
 MB = 1_000_000
 STATUS = "/api/v5/skin/model-status"
@@ -136,9 +136,10 @@ def test_health_answers_while_all_places_are_taken(running: tuple[Proxy, Server]
 
 
 def test_a_stopping_service_ends_what_it_began(release: Release, tmp_path: Path, large_jpeg: bytes) -> None:
-    with machine(release, tmp_path, MAX_ANALYSES="1") as (proxy, server), ThreadPoolExecutor(4) as pool:
+    settings = {"MAX_ANALYSES": "1", "OPERATOR_LOCAL": "yes"}
+    with machine(release, tmp_path, **settings) as (proxy, server), ThreadPoolExecutor(4) as pool:
         answers = [pool.submit(post, proxy, ANALYZE, large_jpeg) for _ in range(4)]
-        time.sleep(0.5)
+        until(lambda: held(server, "bodies") + sum(answer.done() for answer in answers) == 4)
         assert not all(answer.done() for answer in answers)
         server.process.send_signal(signal.SIGTERM)
         assert [answer.result().status_code for answer in answers] == [200] * 4

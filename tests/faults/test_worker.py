@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -18,8 +17,8 @@ from analyzer.settings import BUNDLED_MODELS
 from tests.analyzer.store_server import BUCKET, PREFIX, Fault, Line
 from tests.web import records
 from tests.web.records import ANALYZE
-from tests.web.test_server import Server, post, running
-from tests.web.test_swap import APP, environment, line, load, publish, serves, status, until, worker
+from tests.web.test_server import Server, held, holding, post, running, until
+from tests.web.test_swap import APP, environment, line, load, publish, serves, status, worker
 
 __all__ = ["environment", "line"]  # fixtures of the tests of swaps
 MODEL = "hare_run_v6_facial"
@@ -33,11 +32,13 @@ def health(server: Server) -> str:
 
 
 def test_a_killed_worker_is_replaced_and_requests_after_it_succeed(tmp_path: Path, portrait_jpeg: bytes) -> None:
-    with running(tmp_path, "tests.web.slow_application:application") as server, ThreadPoolExecutor(2) as pool:
+    with holding(tmp_path) as (server, hold), ThreadPoolExecutor(2) as pool:
         killed = worker(server)
+        hold.touch()
         lost = [pool.submit(post, server, ANALYZE, portrait_jpeg) for _ in range(2)]
-        time.sleep(0.4)
+        until(lambda: held(server, "analyses") == 2)
         os.kill(killed, signal.SIGKILL)
+        hold.unlink()
         for one in lost:
             with pytest.raises(requests.ConnectionError):
                 one.result()
@@ -113,7 +114,8 @@ def test_what_s3_does_to_a_running_service_is_told_and_ends_by_itself(
 ) -> None:
     publish(tmp_path, "2")
     with running(tmp_path, APP, **{**environment, "MODEL_POLL_S": "0.2"}) as server:
-        until(serves(server, "2"))
+        until(lambda: serves(server, "2")() and status(server)["fallback_reason"] is None)
+        before = server.log.count("ensemble_fallback_over")  # a machine so busy that S3 came late has one
         for fault, told in S3_FAULTS:
             line.faults.append(fault)
             until(lambda told=told: told in str(status(server)["fallback_reason"]))  # type: ignore[misc]
@@ -121,7 +123,7 @@ def test_what_s3_does_to_a_running_service_is_told_and_ends_by_itself(
             assert "skin_model_fallback 1.0" in requests.get(f"{server.url}/metrics", timeout=5).text
             line.faults.clear()
             until(lambda: status(server)["fallback_reason"] is None)
-        assert server.log.count("ensemble_fallback_over") == len(S3_FAULTS)
+        assert server.log.count("ensemble_fallback_over") == before + len(S3_FAULTS)
 
 
 def test_a_slow_s3_does_not_slow_the_answers(

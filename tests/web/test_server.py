@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -96,11 +97,25 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield server
 
 
-@pytest.fixture(scope="module")
-def slow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    limits = {"MAX_ANALYSES": "1", "MAX_QUEUE": "1", "QUEUE_TIMEOUT_S": "20", "READ_TIMEOUT_S": "1"}
-    with running(tmp_path_factory.mktemp("slow"), "tests.web.slow_application:application", **limits) as server:
-        yield server
+@contextmanager
+def holding(folder: Path, **environment: str) -> Iterator[tuple[Server, Path]]:
+    """A server whose analyses wait as long as a file is there, and that file."""
+    hold = folder / "hold"
+    with running(folder, "tests.web.slow_application:application", HOLD_FILE=str(hold), **environment) as server:
+        yield server, hold
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + START_S
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def held(server: Server, gate: str) -> float:
+    """How many requests hold a place behind a gate or wait for one, as the metrics tell."""
+    text = requests.get(f"{server.url}/metrics", timeout=WAIT_S).text
+    return sum(map(float, re.findall(rf'^skin_gate_(?:running|waiting){{gate="{gate}"}} (\S+)', text, re.MULTILINE)))
 
 
 def post(server: Server, path: str, data: bytes, **options: Any) -> requests.Response:
@@ -168,7 +183,7 @@ def test_a_large_photo_that_comes_when_all_is_busy_gets_its_answer(tmp_path: Pat
         try:
             for one in holding:
                 one.sendall(raw_head(5_000_000) + b"\xff\xd8\xff")
-            wait_until_busy(server)
+            until(lambda: held(server, "bodies") == BODIES_IN_MEMORY)
             head = raw_head(20_000_000).replace(b"Host: x", b"Host: x\r\nConnection: close")
             answer = talk(server.port, head + bytes(20_000_000))
         finally:
@@ -177,15 +192,6 @@ def test_a_large_photo_that_comes_when_all_is_busy_gets_its_answer(tmp_path: Pat
         assert answer.startswith(b"HTTP/1.1 503")
         assert b'"error_code":"busy"' in answer
         assert b"Retry-After: %d" % RETRY_AFTER_S in answer
-
-
-def wait_until_busy(server: Server) -> None:
-    """Until all places of large bodies are taken, as the metrics tell."""
-    end = time.monotonic() + START_S
-    wanted = f'skin_gate_running{{gate="bodies"}} {BODIES_IN_MEMORY}.0'
-    while wanted not in requests.get(f"{server.url}/metrics", timeout=WAIT_S).text:
-        assert time.monotonic() < end
-        time.sleep(0.05)
 
 
 @pytest.mark.parametrize("chunked", [False, True])
@@ -282,11 +288,14 @@ def test_metrics_count_what_this_process_did(server: Server, portrait_jpeg: byte
     assert count() - before == 3
 
 
-def test_overload_is_busy_and_health_goes_on(slow_server: Server, portrait_jpeg: bytes) -> None:
-    with ThreadPoolExecutor(6) as pool:
-        answers = [pool.submit(post, slow_server, ANALYZE, portrait_jpeg) for _ in range(5)]
-        time.sleep(0.4)
-        assert requests.get(slow_server.url + "/health", timeout=1).text == "OK"
+def test_overload_is_busy_and_health_goes_on(tmp_path: Path, portrait_jpeg: bytes) -> None:
+    limits = {"MAX_ANALYSES": "1", "MAX_QUEUE": "1", "QUEUE_TIMEOUT_S": "60"}
+    with holding(tmp_path, **limits) as (server, hold), ThreadPoolExecutor(5) as pool:
+        hold.touch()
+        answers = [pool.submit(post, server, ANALYZE, portrait_jpeg) for _ in range(5)]
+        until(lambda: sum(answer.done() for answer in answers) == 3)
+        assert requests.get(server.url + "/health", timeout=WAIT_S).text == "OK"
+        hold.unlink()
         results = [answer.result() for answer in answers]
     statuses = sorted(result.status_code for result in results)
     assert statuses == [200, 200, 503, 503, 503]
@@ -296,27 +305,33 @@ def test_overload_is_busy_and_health_goes_on(slow_server: Server, portrait_jpeg:
         assert busy.headers["Access-Control-Allow-Origin"] == PAGE
 
 
-def test_an_upload_that_stalls_is_given_up(slow_server: Server) -> None:
+def test_an_upload_that_stalls_is_given_up(tmp_path: Path) -> None:
     head = (
         b"POST "
         + DETECT.encode()
         + b" HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nContent-Length: 100000\r\n\r\n"
     )
-    start = time.monotonic()
-    answer = talk(slow_server.port, head + b"\xff\xd8\xff")
+    with running(tmp_path, READ_TIMEOUT_S="1") as server:
+        answer = talk(server.port, head + b"\xff\xd8\xff")
     assert b"incomplete_upload" in answer
     assert answer.startswith(b"HTTP/1.1 400")
-    assert time.monotonic() - start < 10
 
 
 def test_a_stopping_server_finishes_what_it_began(tmp_path: Path, portrait_jpeg: bytes) -> None:
-    with running(tmp_path, "tests.web.slow_application:application") as server, ThreadPoolExecutor(1) as pool:
+    def answers() -> bool:
+        try:
+            return requests.get(server.url + "/health", timeout=2).ok
+        except requests.RequestException:  # refused, or left unanswered by a socket about to close
+            return False
+
+    with holding(tmp_path) as (server, hold), ThreadPoolExecutor(1) as pool:
+        hold.touch()
         answer = pool.submit(post, server, ANALYZE, portrait_jpeg)
-        time.sleep(0.4)
+        until(lambda: held(server, "analyses") == 1)
         server.process.send_signal(signal.SIGTERM)
-        time.sleep(0.2)
-        with pytest.raises(requests.RequestException):  # refused, or left unanswered by a socket about to close
-            requests.get(server.url + "/health", timeout=2)
+        until(lambda: not answers())
+        assert not answer.done()
+        hold.unlink()
         result = answer.result(WAIT_S)
         records.check_schema("analysis", result.json())
         assert server.process.wait(WAIT_S) == 0

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,7 +18,7 @@ from analyzer.model_command import main
 from tests.analyzer import store_server
 from tests.analyzer.store_server import BUCKET, CREDENTIALS, PREFIX, Fault, Line, artefact
 from tests.web.records import ANALYZE
-from tests.web.test_server import Server, post, running
+from tests.web.test_server import Server, post, running, until
 
 APP = "tests.web.swap_application:application"
 WAIT_S = 20.0
@@ -69,13 +68,6 @@ def status(server: Server) -> dict[str, Any]:
 
 def serves(server: Server, version: str) -> Callable[[], bool]:
     return lambda: status(server)["model_details"]["facial"]["version"] == version
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + WAIT_S
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def worker(server: Server) -> int:
