@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -151,10 +152,35 @@ def test_photos_that_cannot_be_read_have_no_row_and_are_tried_again(
             run(monkeypatch, photos, tmp_path / "rows")
     assert sorted(rows(tmp_path / "rows")) == ["a.jpg"]
     assert asked.paths == ["a.jpg", "away.jpg", "away.jpg"]
-    nothing = empty_photos(tmp_path / "nothing", *(f"away {place}.jpg" for place in range(40)))
-    with pytest.raises(SystemExit, match="the first 8 photos could not be read"):
-        run(monkeypatch, nothing, tmp_path / "others")
-    assert not list((tmp_path / "others").glob("part-*"))
+    most = empty_photos(tmp_path / "most", *(f"away {place}.jpg" for place in range(40)), "good.jpg")
+    with pytest.raises(SystemExit, match="40 photos have no row"):
+        run(monkeypatch, most, tmp_path / "others")
+    assert sorted(rows(tmp_path / "others")) == ["good.jpg"]
+
+
+def test_where_nothing_can_be_read_from_afar_it_ends_early() -> None:
+    row = photo_rows.failed(Photo("a.jpg", 1), None, photo_rows.UNREADABLE, "away", ModelState(False, "none", {}))
+    batch.stop_if_hopeless([row] * (batch.HOPELESS - 1), Counter())
+    batch.stop_if_hopeless([row] * 40, Counter(analysed=1))
+    with pytest.raises(command.BadInput, match="the first 8 photos could not be read"):
+        batch.stop_if_hopeless([row] * batch.HOPELESS, Counter())
+
+
+def test_what_a_folder_may_hold_beside_photos_does_no_harm(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: type[Asked], capsys: pytest.CaptureFixture[str]
+) -> None:
+    photos = empty_photos(tmp_path / "photos", "a.jpg", "b.jpg", os.fsdecode(b"bad\xff.jpg"))
+    (photos / "up").symlink_to(photos, target_is_directory=True)
+    (photos / "linked.jpg").symlink_to(photos / "a.jpg")
+    (photos / "away.jpg").symlink_to(photos / "nowhere")
+    os.mkfifo(photos / "pipe.jpg")
+    run(monkeypatch, photos, photos / "rows", "--limit", 1)
+    told = capsys.readouterr()
+    assert "4 photos, 0 of them need nothing; to be scored: 1" in told.out
+    assert "1 files are left out: their names are no UTF-8" in told.err
+    with pytest.raises(SystemExit, match="1 photos have no row"):
+        run(monkeypatch, photos, photos / "rows")
+    assert sorted(rows(photos / "rows")) == ["a.jpg", "b.jpg", "linked.jpg"]
 
 
 def test_rows_of_another_model_or_archive_are_not_mixed(

@@ -22,7 +22,7 @@ def rows_of(table: Path, needed: tuple[str, ...], problems: list[Problem]) -> It
     """
     missing = set(needed) - columns_of(table)
     if missing:
-        raise BadInput(f"{table}:1: expected the columns {', '.join(needed)}; {', '.join(sorted(missing))} is missing.")
+        raise BadInput(f"{table}:1: expected the columns {', '.join(needed)}; not there: {', '.join(sorted(missing))}.")
     with table.open(newline="", encoding="utf-8-sig", errors="replace") as file:
         reader = csv.reader(file, delimiter=_delimiter(table))
         names = [_column(text) for text in next(reader)]

@@ -1,6 +1,6 @@
 """HAM10000 from the download to the report, orchestrated: what is finished is skipped, what fails is tried again or resumed.
 
-Run:     python -m training.dermaops [DATA] [--out DIR] [--stage ingest|preprocess|train|evaluate] [--force-retrain] …
+Run:     python -m training.dermaops [DATA] [--out DIR] [--stage ingest|preprocess|train|evaluate|report] [--force-retrain] …
          DATA is a folder of HAM10000, kaggle:kmader/skin-cancer-mnist-ham10000 (the default where SKIN_DATA/ham10000 is not
          there), a URL, a list of URLs, or an archive.
 Cost:    reading 10,015 pictures and the forest take some ten minutes of processor time; ResNet50 on all of them is work for a GPU
@@ -20,9 +20,10 @@ import os
 from pathlib import Path
 
 from training import command
+from training.command import BadInput
 from training.dermaops.settings import ALL, SPLITS, Settings
 
-STAGES = ("ingest", "preprocess", "train", "evaluate")
+STAGES = ("ingest", "preprocess", "train", "evaluate", "report")
 KAGGLE = "kaggle:kmader/skin-cancer-mnist-ham10000"
 FORCED = {  # option → stage
     "ingest": "ingest",
@@ -31,7 +32,7 @@ FORCED = {  # option → stage
     "evaluate": "evaluate",
     "report": "report",
 }
-OUT = Path("runs/dermaops")
+OUT, LOCK = Path("runs/dermaops"), "_lock"
 
 
 def main() -> None:
@@ -40,8 +41,15 @@ def main() -> None:
     from training.dermaops import flow, pipeline
 
     settings = settings_of(options)
-    forced = [stage for name, stage in FORCED.items() if getattr(options, f"force_{name}")]
-    flow.run(settings, pipeline.wanted(settings, options.stage), forced, options.pauses)
+    forced = {stage: name for name, stage in FORCED.items() if getattr(options, f"force_{name}")}
+    settings.out.mkdir(parents=True, exist_ok=True)
+    with command.alone(settings.out / LOCK):
+        stages = pipeline.wanted(settings, options.stage)
+        for stage in forced.keys() - {one.name for one in stages}:
+            raise BadInput(
+                f"--force-{forced[stage]}: --stage {options.stage} does not do that stage; leave one of them out."
+            )
+        flow.run(settings, stages, forced, options.pauses)
 
 
 def parsed() -> argparse.Namespace:

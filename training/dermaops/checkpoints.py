@@ -34,12 +34,23 @@ def finished(out: Path, stage: str, inputs: str, made: Sequence[Path], seconds: 
     text = json.dumps({"inputs": inputs, "outputs": outputs, "seconds": round(seconds, 1), "finished": when}, indent=1)
     with command.whole(_place(out, stage)) as path:
         path.write_text(text + "\n", encoding="utf-8")
+    _mark(out, stage).unlink(missing_ok=True)
 
 
 def outputs_of(out: Path, stage: str) -> str | None:
     """Fingerprint of what a stage made; None where it has not finished."""
     kept = _read(out, stage)
     return None if kept is None else fingerprint(kept["outputs"])
+
+
+def begin_anew(out: Path, stage: str) -> None:
+    """Record that what an earlier run left of a stage is gone, until the stage has finished."""
+    _mark(out, stage).parent.mkdir(parents=True, exist_ok=True)
+    _mark(out, stage).touch()
+
+
+def begun_anew(out: Path, stage: str) -> bool:
+    return _mark(out, stage).is_file()
 
 
 def forget(out: Path, stage: str) -> None:
@@ -60,3 +71,7 @@ def content(path: Path) -> str | None:
 
 def _place(out: Path, stage: str) -> Path:
     return out / FOLDER / f"{stage}.json"
+
+
+def _mark(out: Path, stage: str) -> Path:
+    return out / FOLDER / f"{stage}.begun_anew"

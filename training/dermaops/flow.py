@@ -88,16 +88,15 @@ def task_of(
     errors: list[Exception] = []
 
     def attempt() -> None:
-        state = FAILED
+        state, number = FAILED, len(errors) + 1
         try:
             state = pipeline.run(stage, settings, () if errors else forced)
         except Exception as error:
             errors.append(error)
-            print(f"{stage.name}, attempt {len(errors)}: {reason(error)}", file=sys.stderr, flush=True)
+            print(f"{stage.name}, attempt {number}: {reason(error)}", file=sys.stderr, flush=True)
             raise
         finally:
-            tries = len(errors) + (state != FAILED)
-            outcomes[stage.name] = Outcome(stage.name, state, time.monotonic() - begun, tries)
+            outcomes[stage.name] = Outcome(stage.name, state, time.monotonic() - begun, number)
 
     waits = [pause * pauses for pause in PAUSES_S.get(stage.name, ())]
     return task(

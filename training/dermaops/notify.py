@@ -37,7 +37,10 @@ def notification(settings: Settings, outcomes: Sequence[Outcome], failure: str |
     state = "failed" if failure else "succeeded"
     lead = [f"{when}: the pipeline {state}."]
     if failure:
-        lead += [f"Reason: {failure}", "Run the same command again: stages that are finished are not done again."]
+        lead += [
+            f"Reason: {failure}",
+            "When that is mended, run the same command again: stages that are finished are not done again.",
+        ]
     else:
         lead += _headline(settings)
     rows = [(one.stage, one.state, f"{one.seconds:.1f}", str(one.attempts)) for one in outcomes]

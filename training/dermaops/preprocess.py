@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -28,7 +28,7 @@ from training.dermaops.settings import SPLITS, Settings
 from training.evaluation import baselines
 from training.reporting import document
 
-VERSION = 1  # of what is made here
+VERSION = 2  # of what is made here
 
 
 def inputs(settings: Settings) -> str:
@@ -48,8 +48,9 @@ def run(settings: Settings) -> Sequence[Path]:
     kept, digests, colours, unreadable = seen_once(chosen)
     for problem in unreadable[:TOLD_PROBLEMS]:
         print(problem, file=sys.stderr)
-    found = quality.measured(rows_of(folder, {one.path.stem for one in chosen}), digests)
-    report(found, len(unreadable), settings.quality)
+    rows, left_out = rows_of(folder, {one.path.stem for one in pictures})
+    chosen_rows = [rows[one.path.stem] for one in chosen]
+    report(quality.measured(chosen_rows, digests, left_out, len(unreadable)), settings.quality)
     known = weights.seen(settings.weights)
     tied = together(kept, digests)
     parts = {way: lesions.parted(tied, way, settings.seed) for way in SPLITS}
@@ -85,17 +86,22 @@ def together(pictures: Sequence[Picture], digests: Sequence[str]) -> list[Pictur
     return [replace(one, group=pictures[first].group) for one, first in zip(pictures, firsts, strict=True)]
 
 
-def rows_of(folder: Path, images: set[str]) -> list[dict[str, str]]:
-    """Rows of the table about these pictures."""
-    found = tables.rows_of(folder / "HAM10000_metadata.csv", quality.COLUMNS, [])
-    return [row for _, row in found if row["image_id"] in images]
+def rows_of(folder: Path, images: Collection[str]) -> tuple[dict[str, dict[str, str]], int]:
+    """The first row of the table about each of these pictures, and how many rows are of no use."""
+    rows: dict[str, dict[str, str]] = {}
+    problems: list[Problem] = []
+    count = 0
+    for _, row in tables.rows_of(folder / "HAM10000_metadata.csv", quality.COLUMNS, problems):
+        count += 1
+        if row["image_id"] in images:
+            rows.setdefault(row["image_id"], row)
+    return rows, count + len(problems) - len(rows)
 
 
-def report(found: Quality, unreadable: int, to: Path) -> None:
+def report(found: Quality, to: Path) -> None:
     """Write the data-quality report, and print it."""
-    told = asdict(found) | {"unreadable": unreadable}
     with command.whole(to) as path:
-        path.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+        path.write_text(json.dumps(asdict(found), indent=1) + "\n", encoding="utf-8")
     print(document.text(quality.table(found)), document.text(quality.distribution(found)), sep="\n\n", flush=True)
 
 

@@ -44,6 +44,8 @@ class Quality:
         imbalance: pictures of the most frequent diagnosis for one of the rarest.
         torn: lesions whose pictures have different diagnoses.
         copies: pictures whose file is the same as another's.
+        left_out: rows of the table that are of no use: incomplete, or of a picture that is not there or was named before.
+        unreadable: pictures, among those above, that cannot be read and are left out, too.
     """
 
     pictures: int
@@ -56,14 +58,19 @@ class Quality:
     imbalance: float
     torn: int
     copies: int
+    left_out: int
+    unreadable: int
 
 
-def measured(rows: Sequence[Mapping[str, str]], digests: Sequence[str]) -> Quality:
+def measured(
+    rows: Sequence[Mapping[str, str]], digests: Sequence[str], left_out: int = 0, unreadable: int = 0
+) -> Quality:
     """Quality of the rows of the table.
 
     Args:
         rows: column → cell, of each picture.
         digests: sha256 of each picture that could be read.
+        left_out, unreadable: see `Quality`.
     """
     counts = Counter(row["dx"] for row in rows)
     of_lesion: dict[str, set[str]] = {}
@@ -82,6 +89,8 @@ def measured(rows: Sequence[Mapping[str, str]], digests: Sequence[str]) -> Quali
         imbalance=round(max(counts.values()) / min(counts.values()), 1),
         torn=sum(len(names) > 1 for names in of_lesion.values()),
         copies=len(digests) - len(set(digests)),
+        left_out=left_out,
+        unreadable=unreadable,
     )
 
 
@@ -98,6 +107,8 @@ def table(found: Quality) -> Table:
         ("place on the body not said", found.missing["localization"], None),
         ("lesions of two diagnoses", found.torn, None),
         ("files that are there twice", found.copies, None),
+        ("pictures that cannot be read, left out", found.unreadable, None),
+        ("rows of the table that are of no use, left out", found.left_out, None),
     ]
     cells = [(name, _told(value), "" if key is None else _told(PUBLISHED[key])) for name, value, key in rows]
     return Table(["", "found", "published"], cells)

@@ -38,7 +38,7 @@ def inputs(settings: Settings) -> str:
 
 def run(settings: Settings) -> Sequence[Path]:
     """Write everything anew from what the stages kept; nothing is measured here."""
-    found = Quality(**{name: value for name, value in _read(settings.quality).items() if name != "unreadable"})
+    found = Quality(**_read(settings.quality))
     metrics, history = _read(settings.metrics), _read(settings.history)
     home = settings.reports / "figures"
     classes = metrics["classes"]

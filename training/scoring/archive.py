@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from pyarrow import fs
@@ -30,13 +31,17 @@ class Archive:
     location: str
     endpoint_url: str | None = None
 
+    @property
+    def is_s3(self) -> bool:
+        return self.location.startswith("s3://")
+
     def open(self) -> tuple[fs.FileSystem, str]:
         """The file system and the root in it.
 
         Raises:
             BadInput: S3 does not say where the bucket is.
         """
-        if not self.location.startswith("s3://"):
+        if not self.is_s3:
             return fs.LocalFileSystem(), self.location
         query = ""
         if self.endpoint_url:
@@ -65,17 +70,15 @@ def located(source: str, environment: Mapping[str, str]) -> Archive:
 
 
 def photos(archive: Archive) -> list[Photo]:
-    """All photos by their endings, sorted by path; hidden files and folders are left out.
+    """All photos by their endings, sorted by path; hidden files and folders, and what links to folders hold, are left out.
 
     Raises:
         BadInput: it cannot be listed, or holds none.
     """
-    files, root = archive.open()
     try:
-        listed = files.get_file_info(fs.FileSelector(root, recursive=True))
+        found = _in_s3(archive) if archive.is_s3 else _in_folder(archive.location)
     except OSError as error:
         raise BadInput(f"{archive.location}: cannot be listed ({reason(error)}); {advice(archive)}.") from error
-    found = [_photo(info, root) for info in listed if info.type == fs.FileType.File]
     kept = sorted((one for one in found if _is_photo(one.path)), key=lambda one: one.path)
     if not kept:
         endings = ", ".join(sorted(ENDINGS - {""}))
@@ -99,13 +102,45 @@ def reason(error: OSError) -> str:
 
 
 def advice(archive: Archive) -> str:
-    if archive.location.startswith("s3://"):
+    if archive.is_s3:
         return "look at its name, at AWS_ENDPOINT_URL, and at what the credentials of this machine may list and read"
     return "check who may read it"
 
 
-def _photo(info: Any, root: str) -> Photo:
-    return Photo(info.path.removeprefix(root).lstrip("/"), info.size)
+def _in_s3(archive: Archive) -> list[Photo]:
+    files, root = archive.open()
+    listed = files.get_file_info(fs.FileSelector(root, recursive=True))
+    return [
+        Photo(info.path.removeprefix(root).lstrip("/"), info.size) for info in listed if info.type == fs.FileType.File
+    ]
+
+
+def _in_folder(root: str) -> list[Photo]:
+    """Files of a folder and those below it; a name that is no UTF-8, which no row could hold, is told and left out."""
+    found, nameless = [], 0
+    for home, _, names in os.walk(root, onerror=_raised):
+        for name in names:
+            path = Path(home, name)
+            is_there = path.exists()  # a link to nothing is not: that is told when it is read
+            if not _is_utf8(path):
+                nameless += 1
+            elif path.is_file() or not is_there:
+                found.append(Photo(path.relative_to(root).as_posix(), path.stat().st_size if is_there else 0))
+    if nameless:
+        print(f"{nameless} files are left out: their names are no UTF-8; rename them.", file=sys.stderr, flush=True)
+    return found
+
+
+def _is_utf8(path: Path) -> bool:
+    try:
+        os.fspath(path).encode()
+    except UnicodeEncodeError:  # bytes that Python only carries along
+        return False
+    return True
+
+
+def _raised(error: OSError) -> None:
+    raise error
 
 
 def _is_photo(path: str) -> bool:

@@ -32,9 +32,11 @@ def analyze(options: argparse.Namespace) -> None:
         print(f"model: {here.version or f'none, {here.model.reason}'}", flush=True)
         kept = parts.kept(options.out, where, job.version)
         every = archive.photos(where)
-        left = [one for one in every if one.path not in kept.paths][: options.limit]
+        missing = [one for one in every if one.path not in kept.paths]
+        left = missing[: options.limit]
         print(
-            f"{len(every)} photos, {len(every) - len(left)} of them need nothing; to be scored: {len(left)}", flush=True
+            f"{len(every)} photos, {len(every) - len(missing)} of them need nothing; to be scored: {len(left)}",
+            flush=True,
         )
         told = Counter[str]()
         unread: list[Row] = []
@@ -42,7 +44,8 @@ def analyze(options: argparse.Namespace) -> None:
             for row in command.progress(scored(job, left, options, here), len(left), "photos"):
                 if row["error_code"] == photo_rows.UNREADABLE:
                     unread.append(row)
-                    stop_if_hopeless(unread, told)
+                    if where.is_s3 or options.ray_address:
+                        stop_if_hopeless(unread, told)
                 else:
                     written.add(row)
                     told[row["error_code"] or "analysed"] += 1

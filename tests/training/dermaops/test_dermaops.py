@@ -24,10 +24,11 @@ for package in ("tensorflow", "sklearn", "matplotlib"):
 from analyzer import keras_files  # noqa: E402
 from tests.training.dermaops import lesion_pictures  # noqa: E402
 from tests.training.dermaops.lesion_pictures import AGES_MISSING, LESIONS, PICTURES  # noqa: E402
-from training import networks  # noqa: E402
+from training import command, networks  # noqa: E402
 from training.command import BadInput  # noqa: E402
 from training.data import tables  # noqa: E402
 from training.data.pictures import Picture  # noqa: E402
+from training.dermaops import __main__ as command_line  # noqa: E402
 from training.dermaops import (  # noqa: E402
     baseline,
     checkpoints,
@@ -41,6 +42,7 @@ from training.dermaops import (  # noqa: E402
     report,
 )
 from training.dermaops.notify import DONE, SKIPPED, Outcome  # noqa: E402
+from training.dermaops.pipeline import Stage  # noqa: E402
 from training.dermaops.settings import Settings  # noqa: E402
 
 EPOCHS = 12  # of the training that is killed
@@ -150,8 +152,46 @@ def test_metrics_are_those_of_the_predictions(home: Path) -> None:
 
 
 def test_a_stage_needs_those_before_it(home: Path) -> None:
+    given = settings(home)
     with pytest.raises(BadInput, match="stage ingest has not finished"):
-        pipeline.wanted(settings(home), "evaluate")
+        pipeline.wanted(given, "evaluate")
+    for stage in pipeline.STAGES[:2]:
+        pipeline.run(stage, given)
+    assert [stage.name for stage in pipeline.wanted(given, "train")] == ["train"]
+    with pytest.raises(BadInput, match=r"stage preprocess of .* was done with other pictures or options"):
+        pipeline.wanted(replace(given, limit=3), "train")
+
+
+def test_what_was_forced_and_interrupted_goes_on_and_is_forced_again_only_when_it_has_finished(tmp_path: Path) -> None:
+    given, told = Settings("x", tmp_path, tmp_path), list[str]()
+
+    def work(_: Settings) -> list[Path]:
+        told.append("work")
+        if len(told) == 2:
+            raise KeyboardInterrupt
+        return []
+
+    stage = Stage("train", lambda _: "the same", work, lambda _: told.append("forget"))
+    with pytest.raises(KeyboardInterrupt):
+        pipeline.run(stage, given, {"train"})
+    assert pipeline.run(stage, given, {"train"}) == DONE
+    assert told == ["forget", "work", "work"]
+    assert pipeline.run(stage, given, {"train"}) == DONE
+    assert told[3:] == ["forget", "work"]
+
+
+def test_one_run_in_a_folder_and_no_force_for_nothing(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = settings(home)
+    pipeline.run(pipeline.STAGES[0], given)
+    asked = ["dermaops", given.source, "--out", str(given.out), "--stage", "preprocess", "--force-retrain"]
+    monkeypatch.setattr(sys, "argv", [*asked, "--weights", given.weights])
+    with pytest.raises(BadInput, match="--force-retrain: --stage preprocess does not do that stage"):
+        command_line.main()
+    with (
+        command.alone(given.out / command_line.LOCK),
+        pytest.raises(BadInput, match="another run is at work there"),
+    ):
+        command_line.main()
 
 
 def test_a_training_killed_in_its_middle_goes_on(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -282,8 +322,14 @@ def test_published_counts_are_found(skin_data: Path) -> None:
 
 
 def test_quality_counts_what_is_there(home: Path) -> None:
-    rows = preprocess.rows_of(home / "pictures", {f"ISIC_{row:07d}" for row in range(PICTURES)})
-    found = quality.measured(rows, ["one", "one", "two"])
+    table = home / "pictures" / "HAM10000_metadata.csv"
+    with table.open("a") as file:
+        file.writelines(table.read_text().splitlines(keepends=True)[1:4])  # named before
+        file.write("ISIC_9999999,,nv,,,,\n")
+    images = [f"ISIC_{row:07d}" for row in range(PICTURES)]
+    rows, left_out = preprocess.rows_of(home / "pictures", images)
+    found = quality.measured([rows[name] for name in images], ["one", "one", "two"], left_out)
+    assert found.left_out == 4
     assert (found.pictures, found.lesions) == (PICTURES, LESIONS * 3)
     assert (found.imbalance, found.several, found.copies) == (1.0, 12, 1)
     assert found.missing == {"age": AGES_MISSING, "sex": 0, "localization": 0}
