@@ -118,7 +118,7 @@ class Artefact:
         size_mb = sum(file.size_bytes for file in card.files.values() if file.serving) / 1e6
         return {
             "version": card.version,
-            "accuracy": _told(overall.get(EARNED)),
+            "accuracy": _told(overall.get(EARNED), GENERATED if is_of_generated(card) else "pictures"),
             "classes": len(card.classes),
             "labels": [entry.name for entry in card.classes],
             "model_size": f"{size_mb:.0f} MB",
@@ -193,18 +193,24 @@ def silence_reason(card: ModelCard) -> str | None:
 
     What learned from generated pictures alone was measured on such ones: whatever its figures, they say nothing of photos.
     """
+    if is_of_generated(card):
+        return "It learned from generated pictures and was not measured on photos of people."
     earned = card.metrics.overall.get(EARNED)
     baseline = card.baselines.get(BASELINE, {}).get(EARNED)
     if earned is None or earned.interval is None or baseline is None or baseline.interval is None:
         return "It was not measured how much better this model is than picture statistics alone."
     if earned.interval[0] > baseline.interval[1]:
-        generated = card.training_data and all(GENERATED in source.flags for source in card.training_data)
-        return "It learned from generated pictures and was not measured on photos of people." if generated else None
+        return None
     worse = earned.interval[1] < baseline.interval[0]
     return (
         f"On pictures of the same sources this model ({_interval(earned)}) is {'worse' if worse else 'not clearly better'} than "
         f"picture statistics alone ({_interval(baseline)})."
     )
+
+
+def is_of_generated(card: ModelCard) -> bool:
+    """Whether all that a model learned from, and was measured on, are generated pictures."""
+    return bool(card.training_data) and all(GENERATED in source.flags for source in card.training_data)
 
 
 def probabilities(logits: NDArray[np.float32], temperature: float) -> NDArray[np.float64]:
@@ -355,13 +361,11 @@ def _activation(
     return head.activation_map(maps, dense.gradient(known, names.index(name)))
 
 
-def _told(figure: Metric | None) -> str | None:
+def _told(figure: Metric | None, what: str) -> str | None:
     """A figure with what it was measured on, for people."""
     if figure is None:
         return None
-    return (
-        f"{EARNED} {_interval(figure)} on {figure.count} held-out pictures, their classes told apart within one source"
-    )
+    return f"{EARNED} {_interval(figure)} on {figure.count} held-out {what}, their classes told apart within one source"
 
 
 def _interval(figure: Metric) -> str:

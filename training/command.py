@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import TypeVar
 
 INTERRUPTED = "interrupted; run the same command again to go on"
@@ -40,13 +41,21 @@ def run(main: Callable[[], object]) -> None:
     Raises:
         SystemExit: one of those; 130 for Ctrl-C and SIGTERM, 1 for the others.
     """
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    asked: list[int] = []
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        asked.append(number)
+        signal.default_int_handler(number, frame)
+
+    signal.signal(signal.SIGTERM, interrupt)
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # in the background it may be ignored
+        signal.signal(signal.SIGINT, interrupt)
     try:
         main()
-    except KeyboardInterrupt:
-        print(f"\n{INTERRUPTED}", file=sys.stderr, flush=True)
-        raise SystemExit(INTERRUPTED_CODE) from None
-    except Exception as error:
+    except (KeyboardInterrupt, Exception) as error:
+        if asked or isinstance(error, KeyboardInterrupt):  # libraries turn the one into errors of their own
+            print(f"\n{INTERRUPTED}", file=sys.stderr, flush=True)
+            raise SystemExit(INTERRUPTED_CODE) from None
         if (sentence := explained(error)) is None:
             raise
         raise SystemExit(sentence) from error

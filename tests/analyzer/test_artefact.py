@@ -240,5 +240,7 @@ def test_what_learned_from_generated_pictures_alone_is_silent_whatever_its_figur
 ) -> None:
     sources = (TrainingSource("painted", 100, "our own", flags),)
     artefacts.make(copy, training_data=sources, **artefacts.measured((0.8, 0.9), (0.4, 0.5)))
-    answer = artefact.open_folder(copy).predict(picture(), NOBODY)
+    opened = artefact.open_folder(copy)
+    answer = opened.predict(picture(), NOBODY)
     assert (answer.speaks, answer.silence_reason is None) == (speaks, speaks)
+    assert ("held-out generated pictures" in opened.describe()["accuracy"]) is not speaks

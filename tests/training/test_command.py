@@ -44,6 +44,26 @@ def test_a_termination_ends_like_ctrl_c() -> None:
     assert (done.returncode, done.stderr.strip()) == (command.INTERRUPTED_CODE, command.INTERRUPTED)
 
 
+CONVERSION = """
+import os, signal, time
+from training import command
+
+def main():
+    try:
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(60)
+    except KeyboardInterrupt:
+        raise RuntimeError("Conversion is failed")
+
+command.run(main)
+"""
+
+
+def test_ctrl_c_that_a_library_turns_into_an_error_of_its_own_is_still_one() -> None:
+    done = subprocess.run([sys.executable, "-c", CONVERSION], capture_output=True, text=True, timeout=30, check=False)
+    assert (done.returncode, done.stderr.strip()) == (command.INTERRUPTED_CODE, command.INTERRUPTED)
+
+
 def test_two_runs_in_one_folder_are_told_from_a_fault() -> None:
     error = BlockingIOError(errno.EAGAIN, "Unable to synchronously open file (unable to lock file)")
     assert "another run writes into the same folder" in str(ended(error).code)

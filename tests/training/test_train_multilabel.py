@@ -65,6 +65,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Folder of a run, interrupted once and begun again, with its tree, weights and models beside it; light backbones."""
     place = tmp_path_factory.mktemp("multilabel")
     paint(place / "tree", 2)
+    damaged = min((place / "tree").rglob("*_flipped.png"))
+    damaged.write_bytes(damaged.read_bytes()[:200])
     with pytest.MonkeyPatch.context() as patch:
         for name in ("_efficientnet", "_resnet"):
             patch.setattr(networks, name, getattr(networks, name))
@@ -124,7 +126,8 @@ def test_the_report_and_its_tables_are_there(home: Path) -> None:
     assert len(rows) == len({row["path"] for row in rows}) == json.loads((out / "metrics.json").read_text())["pictures"]
     assert {int(row["acne severity answered"]) for row in rows} <= {0, 1, 2, 3}
     assert (out / "search" / "study.db").is_file()
-    assert (out / "validation.json").is_file()
+    (unread,) = json.loads((out / "validation.json").read_text())["oddities"]["unreadable"]
+    assert unread["path"].endswith("_flipped.png")
 
 
 def test_the_artefact_answers_as_its_predictions_say(home: Path) -> None:

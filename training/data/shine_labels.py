@@ -112,7 +112,7 @@ def read(sidecar: Mapping[str, Any]) -> Said:
         severity,
         targets,
         severities,
-        usable=condition is not None or isinstance(sidecar.get("classification_targets"), Mapping),
+        usable=condition is not None or _names_targets(sidecar.get("classification_targets")),
         is_flipped=sidecar.get("is_flipped") is True,
         **people,
         oddities=tuple(notes.found),
@@ -140,6 +140,11 @@ def _grade(word: object, notes: Notes, place: str = "severity") -> int | None:
     return None
 
 
+def _names_targets(given: object) -> bool:
+    """Whether targets say anything of the conditions that are known."""
+    return isinstance(given, Mapping) and any(name in given for name in CONDITIONS)
+
+
 def _targets(given: object, condition: str | None, notes: Notes) -> tuple[bool, ...]:
     """From the given ones, or filled from the condition."""
     if not isinstance(given, Mapping):
@@ -148,10 +153,10 @@ def _targets(given: object, condition: str | None, notes: Notes) -> tuple[bool, 
     _keys(given, "classification_targets", notes)
     for name in CONDITIONS:
         if name in given and not isinstance(given[name], bool):
-            notes.add(
-                "bad_value", f"classification_targets.{name} is {given[name]!r}; expected true or false; read as false"
-            )
-    targets = tuple(given.get(name) is True for name in CONDITIONS)
+            read_as = str(given[name] == 1).lower()
+            sentence = f"classification_targets.{name} is {given[name]!r}; expected true or false; read as {read_as}"
+            notes.add("bad_value", sentence)
+    targets = tuple(given.get(name) in (True, 1) for name in CONDITIONS)
     named = tuple(name == condition for name in CONDITIONS)
     if condition is not None and (not any(targets) if any(named) else any(targets)):
         notes.add(

@@ -143,7 +143,12 @@ def _files(home: Path, oddities: list[Oddity]) -> tuple[dict[Path, Path], dict[P
         elif path.parent == home and SUMMARY.fullmatch(path.name):
             oddities.append(Oddity(path, "is a summary of the set, no sidecar; left out", code="summary"))
         elif ending in ENDINGS:
-            pictures[path.with_suffix("")] = path
+            key = path.with_suffix("")
+            kept, other = sorted((path, pictures.get(key, path)), key=lambda one: one.suffix.lower() != ".png")
+            if other != kept:
+                told = f"expected one picture beside a sidecar; {kept.name} is read, this one is left out"
+                oddities.append(Oddity(other, told, code="second_picture"))
+            pictures[key] = kept
         elif ending == ".json":
             sidecars[path.with_suffix("")] = path
         else:

@@ -17,7 +17,7 @@ from training.data import duplicates, shine_report, shine_skin
 from training.data.partition import PARTS
 from training.data.pictures import Picture
 from training.data.prepared import Prepared, prepare
-from training.data.shine_skin import CONDITIONS, Labelled, Synthetic
+from training.data.shine_skin import CONDITIONS, Labelled, Oddity, Synthetic
 from training.multilabel.objective import UNSAID, Labels
 
 ODDITIES = "validation.json"
@@ -74,6 +74,9 @@ def gathered(options: argparse.Namespace) -> Pictures:
     given = prepare(pictures, options.cache / "pictures")
     prepared = replace(given, pictures=grouped(given, pictures))
     gathering.tell_problems(prepared)
+    unread = (Oddity(one.path, one.reason, one.line, code="unreadable") for one in prepared.problems)
+    found = replace(found, oddities=(*found.oddities, *unread))
+    shine_report.write(found, options.out / ODDITIES)
     before = weights.seen(options.weights)
     seen = {one.group for one, facts in zip(prepared.pictures, prepared.facts, strict=True) if facts.sha256 in before}
     parts = gathering.parted(options.out / gathering.SPLIT, prepared, options.seed, seen, shine_skin.stratum)

@@ -161,7 +161,14 @@ def dots(rows: Mapping[str, Metrics], figures: Sequence[str], *, title: str = ""
     ):
         for row, held in enumerate(rows.values()):
             _dot(axes, row, held.get(name), bool(held))
-        axes.set(title=_plain(name), xlim=(-0.02, 1.02), ylim=(len(names) - 0.4, -0.6))
+        drawn = [
+            end
+            for held in rows.values()
+            if (one := held.get(name)) and one.interval
+            for end in (one.value, *one.interval)
+        ]
+        limits = min([0.0, *drawn]) - 0.02, max([1.0, *drawn]) + 0.02  # kappa may be below 0, an error above 1
+        axes.set(title=_plain(name), xlim=limits, ylim=(len(names) - 0.4, -0.6))
         axes.set_yticks(range(len(names)), [_plain(one) for one in names] if not place else None)
         axes.grid(axis="x", alpha=0.3)
     if title:

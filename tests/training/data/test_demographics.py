@@ -62,7 +62,7 @@ def test_wrong_cells_are_told_with_their_line_and_taken_as_unknown(tmp_path: Pat
 def test_misspelt_columns_are_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"demographics\.csv:1: unknown column ethnicty"):
         demographics.described([], table(tmp_path, "path,ethnicty\n"))
-    with pytest.raises(BadInput, match=r"demographics\.csv:1: .*path is missing"):
+    with pytest.raises(BadInput, match=r"demographics\.csv:1: .*not there: path"):
         demographics.described([], table(tmp_path, "age,gender\n"))
     with pytest.raises(BadInput, match="there is no such file"):
         demographics.described([], tmp_path / "people.csv")

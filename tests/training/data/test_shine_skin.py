@@ -152,3 +152,31 @@ def test_nothing_to_use_is_a_sentence(tmp_path: Path) -> None:
         shine_skin.read(tmp_path)
     with pytest.raises(BadInput, match="expected the folder output_images"):
         shine_skin.read(tmp_path / "elsewhere")
+
+
+def test_targets_that_are_no_booleans_or_of_none_that_is_known(tmp_path: Path) -> None:
+    put(
+        tmp_path,
+        "redness/severe",
+        V1_STEM,
+        V1 | {"classification_targets": {name: int(name == "redness") for name in CONDITIONS}},
+    )
+    put(
+        tmp_path,
+        "eczema/severe",
+        "eczema_severe_1",
+        V1 | {"skin_condition": "eczema", "classification_targets": {"eczema": True}},
+    )
+    found = shine_skin.read(tmp_path)
+    (one,) = found.labelled  # nothing that is known was said of the other: no example of skin without conditions
+    assert dict(zip(CONDITIONS, one.targets, strict=True)) == {name: name == "redness" for name in CONDITIONS}
+    codes = [oddity.code for oddity in found.oddities]
+    assert (codes.count("bad_value"), codes.count("unlabelled")) == (len(CONDITIONS), 1)
+
+
+def test_a_second_picture_of_a_sidecar_is_told(tmp_path: Path) -> None:
+    kept = put(tmp_path, "redness/severe", V1_STEM, V1)
+    kept.with_suffix(".jpg").write_bytes(b"")
+    found = shine_skin.read(tmp_path)
+    assert [one.picture.path for one in found.labelled] == [kept]
+    assert [(oddity.code, oddity.path.suffix) for oddity in found.oddities] == [("second_picture", ".jpg")]

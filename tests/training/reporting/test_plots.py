@@ -87,6 +87,13 @@ def test_small_groups_are_in_the_plot_and_say_so() -> None:
     assert figure.axes[0].get_lines()[0].get_xydata().tolist() == [[0.4, 0], [0.6, 0]]
 
 
+def test_what_lies_beyond_0_and_1_is_drawn_too() -> None:
+    kappa, error = Metric(-0.4, (-0.6, -0.1), 40), Metric(1.6, (1.2, 2.1), 40)
+    figure = plots.dots({"the model": {"QWK": kappa, "MAE": error}}, ["QWK", "MAE"])
+    assert figure.axes[0].get_xlim() == pytest.approx((-0.62, 1.02))
+    assert figure.axes[1].get_xlim() == pytest.approx((-0.02, 2.12))
+
+
 def test_a_sheet_holds_as_many_pictures_as_there_is_room_for() -> None:
     crops = np.zeros((25, 8, 8, 3), np.uint8)
     figure = plots.sheet(crops, [f"picture {row}" for row in range(25)])
