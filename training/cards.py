@@ -45,7 +45,8 @@ RULE = (
     "distance; classes that may not be named are then added up, and the most probable outcome is told"
 )
 SPLIT = (
-    "training/data/partition.py: 70/15/15, stratified by class, source, ethnicity, gender and age; groups kept whole"
+    "training/data/partition.py: 70/15/15, less to train on where groups are few; stratified by class, source, ethnicity, gender and age; "
+    "groups kept whole"
 )
 NOTES = (
     "Pictures without a face, most of the clinical ones, were cut to their middle square; the service shows aligned faces only.",

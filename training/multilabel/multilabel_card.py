@@ -26,8 +26,8 @@ RULE = (
     "say, whatever the probability; nothing is said where the distance of the features exceeds distance"
 )
 SPLIT = (
-    "training/data/partition.py: 70/15/15, stratified by condition, severity and generation batch; a picture and its mirrored copy in "
-    "one part"
+    "training/data/partition.py: 70/15/15, less to train on where groups are few; stratified by condition, severity and generation "
+    "batch; a picture and its mirrored copy in one part"
 )
 NOTES = (
     "Painted faces: nothing is known of what these figures are worth on photos of people.",

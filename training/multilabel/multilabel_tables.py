@@ -69,9 +69,13 @@ def document_of(run: Run, drawn: Mapping[str, Plot]) -> Document:
         Section("Training", [], [], [drawn["history"]] if "history" in drawn else []),
         Section("What was odd in the data", [], [_oddities(run)]),
         Section("Settings", [f"Command: {run.command}"], [_settings(run.recipe)]),
-        Section("What to keep in mind", list(card.notes)),
+        Section("What to keep in mind", [_parts(card.split.counts), *card.notes]),
     ]
     return Document(TITLE, list(lead(overall, silence_reason(card))), [one for one in sections if _says(one)])
+
+
+def _parts(counts: Mapping[str, int]) -> str:
+    return f"Pictures: {', '.join(f'{part} {count}' for part, count in counts.items())}."
 
 
 def lead(overall: Mapping[str, Metrics], silence: str | None) -> Iterator[str]:
