@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from analyzer.keras_files import KerasForm
 from analyzer.model_card import ModelCard
 from training import export, features, hare_run, weights
+from training.data import shine_skin
 from training.data.augmentation import STANDARD
 from training.data.shine_skin import CONDITIONS
 from training.features import Backbones
@@ -41,6 +42,7 @@ EXPERIMENT = "multilabel"
 def train(options: argparse.Namespace) -> None:
     """All of it, in order; what was done before an interruption is kept."""
     begun = time.monotonic()
+    shine_skin.home_of(options.data)  # a wrong folder is told before anything is fetched
     backbones.check(options.backbone, options.weights)
     options.out.mkdir(parents=True, exist_ok=True)
     tracker = Tracker(options.out, vars(options), EXPERIMENT)
