@@ -55,6 +55,7 @@ def main():
     except KeyboardInterrupt:
         raise RuntimeError("Conversion is failed")
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # the suite may run where it is ignored
 command.run(main)
 """
 
