@@ -159,19 +159,17 @@ def positive(text: str) -> float:
 
 
 @contextmanager
-def alone(path: Path) -> Iterator[None]:
-    """One run in a folder at a time, by a lock on a file in it.
+def alone(folder: Path) -> Iterator[None]:
+    """One run in a folder at a time, by a lock on a hidden file in it.
 
     Raises:
         BadInput: another process is at work there.
     """
-    with path.open("w") as file:
+    with (folder / ".lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise BadInput(
-                f"{path.parent}: another run is at work there; wait for it, or name another folder."
-            ) from None
+            raise BadInput(f"{folder}: another run is at work there; wait for it, or name another folder.") from None
         yield
 
 

@@ -139,7 +139,7 @@ def test_a_stopping_service_ends_what_it_began(release: Release, tmp_path: Path,
     settings = {"MAX_ANALYSES": "1", "OPERATOR_LOCAL": "yes"}
     with machine(release, tmp_path, **settings) as (proxy, server), ThreadPoolExecutor(4) as pool:
         answers = [pool.submit(post, proxy, ANALYZE, large_jpeg) for _ in range(4)]
-        until(lambda: held(server, "bodies") + sum(answer.done() for answer in answers) == 4)
+        until(lambda: held(server, "bodies") + sum(answer.done() for answer in answers) == 4, WAIT_S)
         assert not all(answer.done() for answer in answers)
         server.process.send_signal(signal.SIGTERM)
         assert [answer.result().status_code for answer in answers] == [200] * 4

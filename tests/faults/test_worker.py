@@ -17,7 +17,7 @@ from analyzer.settings import BUNDLED_MODELS
 from tests.analyzer.store_server import BUCKET, PREFIX, Fault, Line
 from tests.web import records
 from tests.web.records import ANALYZE
-from tests.web.test_server import WAIT_S, Server, held, holding, post, running, until
+from tests.web.test_server import Server, held, holding, post, running, until
 from tests.web.test_swap import APP, environment, line, load, publish, serves, status, worker
 
 __all__ = ["environment", "line"]  # fixtures of the tests of swaps
@@ -28,7 +28,7 @@ NO_CLOCK = "status 403 RequestTimeTooSkewed"
 
 
 def health(server: Server) -> str:
-    return requests.get(f"{server.url}/health", timeout=WAIT_S).text
+    return requests.get(f"{server.url}/health", timeout=5).text
 
 
 def test_a_killed_worker_is_replaced_and_requests_after_it_succeed(tmp_path: Path, portrait_jpeg: bytes) -> None:
@@ -120,7 +120,7 @@ def test_what_s3_does_to_a_running_service_is_told_and_ends_by_itself(
             line.faults.append(fault)
             until(lambda told=told: told in str(status(server)["fallback_reason"]))  # type: ignore[misc]
             assert serves(server, "2")()
-            assert "skin_model_fallback 1.0" in requests.get(f"{server.url}/metrics", timeout=WAIT_S).text
+            assert "skin_model_fallback 1.0" in requests.get(f"{server.url}/metrics", timeout=5).text
             line.faults.clear()
             until(lambda: status(server)["fallback_reason"] is None)
         assert server.log.count("ensemble_fallback_over") == before + len(S3_FAULTS)

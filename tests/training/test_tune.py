@@ -128,7 +128,7 @@ def test_a_study_of_other_figures_is_not_gone_on_with(tmp_path: Path, monkeypatc
 
 def test_two_searches_in_one_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "out").mkdir()
-    with command.alone(tmp_path / "out" / search.LOCK), pytest.raises(SystemExit, match="another run is at work there"):
+    with command.alone(tmp_path / "out"), pytest.raises(SystemExit, match="another run is at work there"):
         searched(monkeypatch, tmp_path / "out", "--trials", 1)
 
 

@@ -162,6 +162,6 @@ def test_a_silent_s3_blocks_neither_health_nor_the_start(
 ) -> None:
     line.faults.append(Fault("", kind="stall"))
     with running(tmp_path, APP, MODEL_START_WAIT_S="0.5", **environment) as server:
-        assert requests.get(f"{server.url}/health", timeout=5).text == "OK"
+        assert requests.get(f"{server.url}/health", timeout=1).text == "OK"
         until(lambda: "S3 had not delivered within 0.5 s" in str(status(server)["fallback_reason"]))
         assert status(server)["model_details"]["facial"]["source"] == "local"

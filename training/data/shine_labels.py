@@ -156,7 +156,7 @@ def _targets(given: object, condition: str | None, notes: Notes) -> tuple[bool, 
             read_as = str(given[name] == 1).lower()
             sentence = f"classification_targets.{name} is {given[name]!r}; expected true or false; read as {read_as}"
             notes.add("bad_value", sentence)
-    targets = tuple(given.get(name) in (True, 1) for name in CONDITIONS)
+    targets = tuple(given.get(name) == 1 for name in CONDITIONS)
     named = tuple(name == condition for name in CONDITIONS)
     if condition is not None and (not any(targets) if any(named) else any(targets)):
         notes.add(

@@ -32,7 +32,7 @@ FORCED = {  # option → stage
     "evaluate": "evaluate",
     "report": "report",
 }
-OUT, LOCK = Path("runs/dermaops"), "_lock"
+OUT = Path("runs/dermaops")
 
 
 def main() -> None:
@@ -43,7 +43,7 @@ def main() -> None:
     settings = settings_of(options)
     forced = {stage: name for name, stage in FORCED.items() if getattr(options, f"force_{name}")}
     settings.out.mkdir(parents=True, exist_ok=True)
-    with command.alone(settings.out / LOCK):
+    with command.alone(settings.out):
         stages = pipeline.wanted(settings, options.stage)
         for stage in forced.keys() - {one.name for one in stages}:
             raise BadInput(

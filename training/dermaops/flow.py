@@ -90,7 +90,7 @@ def task_of(
     def attempt() -> None:
         state, number = FAILED, len(errors) + 1
         try:
-            state = pipeline.run(stage, settings, () if errors else forced)
+            state = pipeline.run(stage, settings, forced)
         except Exception as error:
             errors.append(error)
             print(f"{stage.name}, attempt {number}: {reason(error)}", file=sys.stderr, flush=True)

@@ -38,7 +38,7 @@ def best(train: Known, validation: Known, recipe: Recipe, options: argparse.Name
     place.mkdir(parents=True, exist_ok=True)
     known = argparse.Namespace(**{**vars(options), "out": place, "storage": None, "study": None, "pruner": "none"})
     about = f"{FIGURE}, {recipe.epochs} epochs, {recipe.aim}, {_digest(train, validation)}"
-    with command.alone(place / search.LOCK), warnings.catch_warnings():
+    with command.alone(place), warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         study = search.opened(known, about)
         run(study, train, validation, recipe, options)

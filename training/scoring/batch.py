@@ -26,7 +26,7 @@ def analyze(options: argparse.Namespace) -> None:
     """
     where = archive.located(options.source, os.environ)
     options.out.mkdir(parents=True, exist_ok=True)
-    with command.alone(options.out / parts.LOCK):
+    with command.alone(options.out):
         here = Scorer(where)
         job = Job(where, here.version)
         print(f"model: {here.version or f'none, {here.model.reason}'}", flush=True)

@@ -22,7 +22,7 @@ from training.scoring.photo_rows import SCHEMA, Row
 ROWS, WAIT_S = 10_000, 30.0  # after which a part is written: what a killed run loses at most
 PART = re.compile(r"part-(\d{6})\.parquet")
 ARCHIVE = b"archive"  # key of a part's metadata: where its photos lie
-LOCK, UNFINISHED = ".lock", "_unfinished"
+UNFINISHED = "_unfinished"
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from training.searching import rounds, search_space, trials
 from training.searching.search_report import told, write
 from training.searching.trials import Material, Objective
 
-STORE, LOCK = "study.db", "study.lock"
+STORE = "study.db"
 BEAT_S = 60  # between two signs of life of a searcher, where others may search too
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 AGAIN = "again"  # number of the failed trial whose setting is asked for once more
@@ -37,7 +37,7 @@ def search(options: argparse.Namespace) -> None:
     weights.check(options.weights)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     options.out.mkdir(parents=True, exist_ok=True)
-    with command.alone(options.out / LOCK), warnings.catch_warnings():
+    with command.alone(options.out), warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         material = material_of(options)
         aim = trials.objective(material)

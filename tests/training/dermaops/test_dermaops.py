@@ -188,7 +188,7 @@ def test_one_run_in_a_folder_and_no_force_for_nothing(home: Path, monkeypatch: p
     with pytest.raises(BadInput, match="--force-retrain: --stage preprocess does not do that stage"):
         command_line.main()
     with (
-        command.alone(given.out / command_line.LOCK),
+        command.alone(given.out),
         pytest.raises(BadInput, match="another run is at work there"),
     ):
         command_line.main()
