@@ -12,6 +12,10 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Protocol
 
+# The first np.median imports it, and that parses Python, as does reading an artefact's arrays in a thread of this module.
+# Of two threads that parse at once one may fail in CPython before 3.11.8 and 3.12.2 (gh-106905): here nothing else runs yet.
+import numpy.ma  # noqa: F401
+
 from analyzer import preprocessing
 from analyzer.errors import BadModel, ModelUnavailable
 from analyzer.model_sources import HINT, NOTHING, Candidate, ModelSources

@@ -60,7 +60,7 @@ def test_a_forwarded_address_is_believed_only_as_far_as_proxies_wrote_it(fake: F
 
 
 @pytest.mark.parametrize("path", EXEMPT)
-def test_what_must_answer_always_needs_neither_key_nor_patience(path: str) -> None:
+def test_what_must_answer_always_needs_neither_key_nor_patience(fake: FakePipeline, path: str) -> None:
     guarded = client(rate_limit=1, api_keys=KEYS)
     assert {guarded.get(path).status_code for _ in range(5)} <= {200, 503 if path == "/ready" else 200}
 

@@ -2,14 +2,37 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 
 from analyzer import pipeline
 from analyzer.ensemble import Ensemble
 from analyzer.settings import Settings
 from application import create_app
+from tests.conftest import ROOT
 from tests.web.conftest import FakePipeline
 from web.readiness import Readiness, generated_portrait
+
+PARSING = """
+import ast, sys, threading
+from analyzer.settings import Settings
+from application import create_app
+
+parsing = set()
+
+def hook(event, arguments):
+    if event == "compile" and sys._getframe(1).f_code is ast.parse.__code__:
+        parsing.add(threading.current_thread().name)
+
+app = create_app(Settings())
+sys.addaudithook(hook)
+service = app.extensions["service"]
+service.ensemble.start()
+service.readiness.start()
+assert service.readiness.wait(60)
+print(*sorted(parsing))
+"""
 
 
 def test_not_ready_before_the_warm_up_ended() -> None:
@@ -58,3 +81,9 @@ def test_the_generated_portrait_passes_every_stage() -> None:
     report = pipeline.analyze_photo(generated_portrait(), Ensemble())
     assert report.error_code is None, report.guidance
     assert {"decode", "face", "conditions"} <= set(report.timings_ms)
+
+
+def test_at_the_start_only_one_thread_parses_python() -> None:
+    """Of two at once, one may fail in CPython before 3.11.8 (gh-106905)."""
+    ended = subprocess.run([sys.executable, "-c", PARSING], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert ended.stdout.split() == ["ensemble"], ended.stderr
