@@ -16,6 +16,7 @@ from analyzer import settings
 from analyzer.errors import BadSetting
 
 M_ARENA_MAX = -8  # malloc.h
+LONGEST_WARM_UP_S = 10.0  # that a stop waits for it
 
 try:
     _settings = settings.read()
@@ -75,6 +76,11 @@ def post_worker_init(worker):  # type: ignore[no-untyped-def]
 
 
 def worker_exit(server, worker):  # type: ignore[no-untyped-def]
-    """End the watch for newer models; a download that is given up goes on at the next start."""
+    """End the watch for newer models; a download that is given up goes on at the next start.
+
+    What computes in a thread ends first: to leave the interpreter under a native library is a crash.
+    """
     if worker.booted:
-        worker.wsgi.extensions["service"].ensemble.stop()
+        service = worker.wsgi.extensions["service"]
+        service.ensemble.stop()
+        service.readiness.wait(LONGEST_WARM_UP_S)

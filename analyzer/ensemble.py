@@ -26,7 +26,7 @@ from analyzer.values import Demographics, ModelState, Prediction
 log = logging.getLogger("analyzer.ensemble")
 
 OPENING_S = 30.0  # that an answer waits beyond `start_wait_s` for the very first load
-STOP_S = 2.0  # that a stop waits for the threads
+STOP_S = 10.0  # that a stop waits for the threads, which may be opening an artefact
 NOBODY = Demographics()
 ALONE = "the report rests on the classical measurements alone."
 PLACES = {"s3": "S3", "cache": "the cache", "local": "the local folder"}

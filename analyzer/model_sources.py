@@ -60,7 +60,8 @@ class ModelSources:
         """What should be served: what S3 offers, fetched and verified; where S3 is off, the local artefact.
 
         Args:
-            current: what is served now; when nothing is newer it is the answer, and its files are not read again.
+            current: what is served now; when nothing is newer it is the answer, and its files are not read again. If they
+                are gone from the cache they are fetched anew, for the next start.
             stopped: set when the process stops, to give up a download.
 
         Raises:
@@ -68,9 +69,10 @@ class ModelSources:
         """
         if self.bucket is None:
             return self._first_local(current)
-        offer = self.bucket.offer(current.version if current else None)
-        if current and offer.version == current.version:
-            return _confirmed(current, offer)
+        kept = current if current and current.path.exists() else None
+        offer = self.bucket.offer(kept.version if kept else None)
+        if kept and offer.version == kept.version:
+            return _confirmed(kept, offer)
         for key in (offer.identity, offer.version):
             self._check_refused(key)
         local, note = self._same_local(offer)

@@ -52,7 +52,7 @@ class Gate:
 
     Args:
         places: how many may hold one.
-        timeout_s: longest wait.
+        timeout_s: longest wait of a request, at all gates together.
         room: permits to wait; gates that share it share the bound, and each waiting thread holds one.
     """
 
@@ -83,27 +83,31 @@ class Gate:
         return position * self._held_s / self._places if self._holds >= LEAST_HOLDS else 0.0
 
     @contextmanager
-    def place(self) -> Iterator[None]:
+    def place(self, waited_s: float = 0.0) -> Iterator[None]:
         """Hold one place.
+
+        Args:
+            waited_s: what the request has waited elsewhere already; it counts.
 
         Raises:
             Busy: the waiting room is full, no place is to be expected before the deadline, or the deadline passed.
         """
-        self._enter()
+        self._enter(waited_s)
         begun = time.perf_counter()
         try:
             yield
         finally:
             self._leave(time.perf_counter() - begun)
 
-    def _enter(self) -> None:
+    def _enter(self, waited_s: float = 0.0) -> None:
+        left_s = self._timeout_s - waited_s
         with self._lock:
             if self._free:
                 self._free -= 1
                 return
-            if self.expected_wait_s > self._timeout_s or not self._room.acquire(blocking=False):
+            if self.expected_wait_s > left_s or not self._room.acquire(blocking=False):
                 raise Busy
-            turn = _Turn(time.monotonic() + self._timeout_s)
+            turn = _Turn(time.monotonic() + left_s)
             self._waiting.append(turn)
         try:
             self._wait(turn)
@@ -111,7 +115,7 @@ class Gate:
             self._room.release()
 
     def _wait(self, turn: _Turn) -> None:
-        turn.told.wait(self._timeout_s)
+        turn.told.wait(turn.until_s - time.monotonic())
         with self._lock:
             if turn in self._waiting:
                 self._waiting.remove(turn)
@@ -151,25 +155,34 @@ class Admission:
         self.large = Gate(settings.max_large, settings.queue_timeout_s, room)
 
     @contextmanager
-    def body(self, length: int | None) -> Iterator[None]:
-        """Hold a body of `length` bytes (None: unknown) in memory."""
+    def body(self, length: int | None) -> Iterator[float]:
+        """Hold a body of `length` bytes (None: unknown) in memory; yields the seconds that were waited.
+
+        Raises:
+            Busy: no place became free in time.
+        """
+        start = time.perf_counter()
         with ExitStack() as held:
             if length is None or length > LARGE_BODY_BYTES:
                 held.enter_context(self.bodies.place())
-            yield
+            yield time.perf_counter() - start
 
     @contextmanager
-    def analysis(self, data: bytes) -> Iterator[float]:
-        """Hold a place for decoding and analysing; yields the seconds that were waited.
+    def analysis(self, data: bytes, waited_s: float = 0.0) -> Iterator[float]:
+        """Hold a place for decoding and analysing; yields the seconds that were waited, those for the body too.
+
+        Args:
+            data: the picture.
+            waited_s: for the body.
 
         Raises:
             Busy: no place became free in time.
             BadPhoto: the header tells already that the picture cannot be taken; no place was held.
         """
         header = containers.read_header(data, max_pixels=self._max_pixels)
-        start = time.perf_counter()
+        start = time.perf_counter() - waited_s
         with ExitStack() as held:
             if header.pixels > LARGE_PIXELS:
-                held.enter_context(self.large.place())
-            held.enter_context(self.analyses.place())
+                held.enter_context(self.large.place(waited_s))
+            held.enter_context(self.analyses.place(time.perf_counter() - start))
             yield time.perf_counter() - start

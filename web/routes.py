@@ -24,9 +24,9 @@ STATIC = Path(__file__).with_name("static")
 def detect_faces() -> Response:
     """Find the faces of a picture that an analysis would accept."""
     shared = service()
-    with shared.admission.body(request.content_length):
+    with shared.admission.body(request.content_length) as body_s:
         upload = uploads.read(request, shared.settings.read_timeout_s)
-        with shared.admission.analysis(upload.data) as waited_s:
+        with shared.admission.analysis(upload.data, body_s) as waited_s:
             found = pipeline.detect_faces(upload.data, max_pixels=shared.settings.max_pixels)
             answer = wire.detection(found, upload.include, tracing.call())
     tracing.outcome(answer.error_code, {**found.timings_ms, "queue": 1000 * waited_s}, shared.metrics)
@@ -36,9 +36,9 @@ def detect_faces() -> Response:
 def analyze() -> Response:
     """Report on the skin of the primary face."""
     shared = service()
-    with shared.admission.body(request.content_length):
+    with shared.admission.body(request.content_length) as body_s:
         upload = uploads.read(request, shared.settings.read_timeout_s)
-        with shared.admission.analysis(upload.data) as waited_s:
+        with shared.admission.analysis(upload.data, body_s) as waited_s:
             report = pipeline.analyze_photo(
                 upload.data,
                 shared.ensemble,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import shutil
 import threading
 import time
 import weakref
@@ -164,6 +165,24 @@ def test_a_newer_version_is_swapped_in_and_the_one_before_is_kept(
         assert version(ensemble) == number
     kept = [ModelSources(sources.settings)._cached(path) for path in sources.cache.versions()]
     assert [open_stand_in(candidate).version for candidate in kept] == ["4", "3"]
+
+
+def test_a_cache_that_was_removed_is_filled_again_for_the_next_start(sources: ModelSources, line: Line) -> None:
+    opened: list[Candidate] = []
+
+    def open_once(candidate: Candidate) -> StandIn:
+        opened.append(candidate)
+        return open_stand_in(candidate)
+
+    ensemble = Ensemble(sources, open_once)
+    ensemble.refresh()
+    shutil.rmtree(sources.cache.folder)
+    ensemble.refresh()
+    assert (len(opened), ensemble.state().details["source"], ensemble.state().fallback_reason) == (1, "s3", None)
+    line.faults.append(Fault("card.json", kind="status 503 SlowDown"))
+    after = Ensemble(ModelSources(sources.settings), open_stand_in)
+    after.refresh()
+    assert (version(after), after.state().details["source"]) == ("2", "cache")
 
 
 def test_a_version_that_fails_its_self_test_is_refused_and_remembered(

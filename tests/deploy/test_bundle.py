@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+import textwrap
 import zipfile
 from pathlib import Path
 
@@ -107,6 +108,15 @@ def test_the_check_of_options_finds_mistakes(namespace: str, name: str, value: s
     assert told in problem
 
 
+def test_the_options_for_https_in_the_guide_are_documented_too(tmp_path: Path) -> None:
+    (block,) = re.findall(r"```yaml\n( *option_settings:.*?)```", DEPLOYMENT, re.DOTALL)
+    (tmp_path / "06_https.config").write_text(textwrap.dedent(block))
+    options = eb_options.read(tmp_path)
+    assert options["aws:elbv2:listener:443", "Protocol"] == "HTTPS"
+    assert options["aws:elbv2:listener:default", "ListenerEnabled"] == "false"
+    assert list(eb_options.problems(options)) == []
+
+
 def test_properties_are_settings_of_the_service(release: Release) -> None:
     assert set(release.properties) <= set(setting_names())
     read = settings.read(release.properties)
@@ -123,8 +133,9 @@ def test_numbers_of_balancer_proxy_and_service_agree(release: Release) -> None:
     process, trigger = "aws:elasticbeanstalk:environment:process:default", "aws:autoscaling:trigger"
     kept_s = [int(seconds) for seconds in re.findall(r"^\s+keepalive_timeout (\d+)s;", conf, re.MULTILINE)]
     assert len(kept_s) == len(re.findall("^location ", conf, re.MULTILINE))
-    assert min(kept_s) > idle_s
-    assert int(re.findall(r"proxy_read_timeout (\d+)s", conf)[0]) <= int(options[process, "DeregistrationDelay"])
+    read_s = int(re.findall(r"proxy_read_timeout (\d+)s", conf)[0])
+    assert min(kept_s) > idle_s > read_s > settings.Settings().queue_timeout_s
+    assert read_s <= int(options[process, "DeregistrationDelay"])
     period, times, lasting = (int(options[trigger, name]) for name in ("Period", "EvaluationPeriods", "BreachDuration"))
     assert lasting == period * times
     sizes = re.findall(r"^client_(max_body|body_buffer)_size (\d+)m;", conf, re.MULTILINE)

@@ -8,7 +8,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar
 
@@ -188,10 +188,23 @@ def test_too_many_requests_of_one_caller_are_told_to_wait(proxy: Proxy) -> None:
     assert until(proxy, 200).status_code == 200
 
 
-def asked_beside_held(proxy: Proxy) -> requests.Response:
-    """What a caller is told while it holds as many requests as it may."""
+def test_the_bodies_of_all_callers_together_are_bounded(proxy: Proxy) -> None:
+    callers = [f"127.0.0.{number}" for number in range(2, 8)]
+    refused = asked_beside_held(proxy, callers)
+    if refused.status_code == 200:
+        refused = asked_beside_held(proxy, callers)
+    assert (refused.status_code, refused.json()["error_code"]) == (503, "busy")
+    assert until(proxy, 200).status_code == 200
+
+
+def asked_beside_held(proxy: Proxy, callers: Sequence[str] = ("127.0.0.1",)) -> requests.Response:
+    """What the caller 127.0.0.1 is told while each of these sends as many requests as it may."""
     head = f"POST {DETECT} HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhalf".encode()
-    held = [socket.create_connection(("127.0.0.1", proxy.port), WAIT_S) for _ in range(150)]  # of which 128 get in
+    held = [
+        socket.create_connection(("127.0.0.1", proxy.port), WAIT_S, source_address=(caller, 0))
+        for caller in callers
+        for _ in range(60)  # of which 48 get in
+    ]
     try:
         for connection in held:
             connection.sendall(head)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,17 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Iterator[set[str]]:
     """Names of the metrics that a running service exports."""
     with running(tmp_path_factory.mktemp("metrics")) as server:
         yield names(server)
+
+
+def test_the_process_is_found_as_the_runbook_says(tmp_path: Path) -> None:
+    ((options, pattern),) = re.findall(r"MASTER=\$\(pgrep -o(f) '([^']+)'\)", RUNBOOK)
+    with running(tmp_path) as server:
+        found = subprocess.run(
+            ["pgrep", f"-{options}", pattern], capture_output=True, text=True, check=True
+        ).stdout.split()
+        worker = subprocess.run(["pgrep", "-P", str(server.process.pid)], capture_output=True, text=True, check=True)
+    assert str(server.process.pid) in found
+    assert len(worker.stdout.split()) == 1
 
 
 def names(server: Server) -> set[str]:

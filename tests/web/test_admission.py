@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from application import create_app
 from tests.web import records
 from tests.web.conftest import FakePipeline
 from tests.web.records import ANALYZE, PAGE
-from web.admission import LARGE_PIXELS, LEAST_HOLDS, Admission, Busy, Gate
+from web.admission import BODIES_IN_MEMORY, LARGE_PIXELS, LEAST_HOLDS, Admission, Busy, Gate
 
 
 def wait_until(condition: Any, timeout_s: float = 5.0) -> None:
@@ -188,6 +189,28 @@ def test_large_bodies_share_their_own_gate() -> None:
     for length in (None, 5_000_000):
         with admission.body(length):
             assert admission.bodies.running == 1
+
+
+def test_the_waits_of_one_request_count_together() -> None:
+    admission = Admission(Settings(max_analyses=1, queue_timeout_s=60.0))
+    picture, start = records.picture(), time.monotonic()
+    with admission.analysis(picture), pytest.raises(Busy), admission.analysis(picture, 60.0):
+        pass
+    assert time.monotonic() - start < 30, "it waited the whole time once more"
+
+
+def test_the_wait_for_a_body_is_told() -> None:
+    admission = Admission(Settings())
+    with ExitStack() as held:
+        for _ in range(BODIES_IN_MEMORY - 1):
+            held.enter_context(admission.body(None))
+        first = admission.body(None)
+        first.__enter__()
+        threading.Timer(0.05, first.__exit__, (None, None, None)).start()
+        with admission.body(None) as waited_s:
+            assert waited_s > 0.03
+            with admission.analysis(records.picture(), waited_s) as all_s:
+                assert all_s >= waited_s
 
 
 def test_overload_is_503_busy_with_retry_after(fake: FakePipeline) -> None:

@@ -61,9 +61,14 @@ def free_port() -> int:
 
 @contextmanager
 def running(
-    folder: Path, app: str = "application:application", before: tuple[str, ...] = (), **environment: str
+    folder: Path,
+    app: str = "application:application",
+    before: tuple[str, ...] = (),
+    *,
+    ready: bool = True,
+    **environment: str,
 ) -> Iterator[Server]:
-    """A server that is ready; `before` is a command that starts it."""
+    """A server that is ready, or merely begun; `before` is a command that starts it."""
     port, log = free_port(), folder / "server.log"
     scratch = folder / "tmp"
     scratch.mkdir()
@@ -75,7 +80,8 @@ def running(
         )
         try:
             server = Server(process, port, log)
-            server.wait_ready()
+            if ready:
+                server.wait_ready()
             yield server
         finally:
             end(process)
@@ -337,6 +343,16 @@ def test_a_stopping_server_finishes_what_it_began(tmp_path: Path, portrait_jpeg:
         result = answer.result(WAIT_S)
         records.check_schema("analysis", result.json())
         assert server.process.wait(WAIT_S) == 0
+
+
+def test_a_server_that_is_stopped_while_it_warms_up_does_not_crash(tmp_path: Path) -> None:
+    with running(tmp_path, ready=False) as server:
+        until(lambda: "Listening at" in server.log)
+        until(lambda: b"200 OK" in talk(server.port, b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"))
+    assert server.process.returncode == 0
+    assert '"event":"ready"' in server.log, "it was not stopped while it warmed up: the warm-up ends before the stop"
+    assert "was sent SIG" not in server.log
+    assert "terminate called" not in server.log
 
 
 def test_a_wrong_setting_stops_the_start_with_its_name() -> None:

@@ -10,7 +10,10 @@ LONGEST_S=240  # the whole deployment may take 900
 bundled=${MODEL_DIR:-models}/hare_run_v6_facial
 for folder in /var/app/venv/*/bin; do PATH=$folder:$PATH; done
 as_service=()  # the cache has to belong to the user that the service runs as
-if [[ $EUID -eq 0 ]] && id webapp >/dev/null 2>&1; then as_service=(runuser -u webapp --); fi
+if [[ $EUID -eq 0 ]] && id webapp >/dev/null 2>&1; then
+    as_service=(runuser -u webapp --)
+    if [[ -n ${MODEL_CACHE_DIR:-} ]]; then install -d -o webapp -g webapp -m 755 "$MODEL_CACHE_DIR"; fi
+fi
 
 store() { timeout "$LONGEST_S" ${as_service[@]+"${as_service[@]}"} python -m analyzer.model_store "$@" 2>&1; }
 

@@ -11,9 +11,10 @@ for root in "${PROXY_ROOT:-/var/proxy/staging/nginx}" /etc/nginx; do
 done
 target=$root/conf.d/20_answers.conf
 made=$(mktemp) && trap 'rm -f "$made"' EXIT
-if PYTHONDONTWRITEBYTECODE=1 python -m deploy.proxy_answers >"$made" && [[ -f $target ]]; then
+export PYTHONDONTWRITEBYTECODE=1
+if mib=$(python -c 'from analyzer import settings; print(settings.read().max_body_bytes // settings.MIB)') &&
+    python -m deploy.proxy_answers >"$made" && [[ -f $target ]]; then
     cat "$made" >"$target"
-    mib=$((10#${MAX_BODY_MIB:-24}))
     sed -i -E "s/^(client_max_body_size) [0-9]+m;/\1 ${mib}m;/; s/^(client_body_buffer_size) [0-9]+m;/\1 $((mib * 4 / 3))m;/" \
         "$root/conf.d/10_service.conf"
     echo "proxy: its own answers are written to $target, bodies up to $mib MiB pass"
