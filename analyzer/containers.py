@@ -8,6 +8,7 @@ Sources: JPEG ITU-T T.81; PNG 3rd edition (W3C 2025); RFC 9649 (WebP); GIF89a; I
 
 from __future__ import annotations
 
+import math
 import re
 import struct
 import zlib
@@ -149,7 +150,7 @@ def read_header(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Header:
         raise bad_photo()
     if header.pixels > max_pixels:
         raise TooManyPixels(
-            f"This picture has {header.pixels / 1e6:.0f} megapixels; up to {max_pixels / 1e6:g} are taken.",
+            f"This picture has {math.ceil(header.pixels / 1e5) / 10:g} megapixels; up to {max_pixels / 1e6:g} are taken.",
             "Send a smaller copy of the photo.",
         )
     return header

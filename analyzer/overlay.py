@@ -207,8 +207,8 @@ def _legend_entries(report: Report, width_em: int) -> Iterable[tuple[str, Colour
         yield "region", REGION
     for finding in report.findings:
         if finding.lesions:
-            style = _style(finding)
-            yield f"{style.label} ({len(finding.lesions)})", style.colour
+            style, drawn, counted = _style(finding), len(finding.lesions[:MAX_LESIONS]), finding.spot_count or 0
+            yield f"{style.label} ({f'{drawn} of {counted}' if drawn < counted else counted})", style.colour
     if report.error_code is not None:
         reason = f"{report.error_code.replace('_', ' ')}: {report.guidance.message}"
         for text in textwrap.wrap(reason, max(12, int(1.7 * width_em))):  # letters are about half as wide as high

@@ -34,12 +34,10 @@ def detect_faces(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Detection:
     picture, faces = _open(data, max_pixels, watch)
     checks, _ = _examine(picture, faces, watch)
     stop = quality.refusal(checks)
-    accepted = (
-        () if stop else tuple(found for found in faces if not quality.refusal(quality.check_faces(picture, [found])))
-    )
+    others = [other for other in faces[1:] if not stop and not quality.refusal(_examine(picture, (other,), watch)[0])]
     return Detection(
         photo=picture,
-        faces=accepted,
+        faces=() if stop else (faces[0], *others),
         faces_found=len(faces),
         checks=checks,
         error_code=stop.code if stop else None,
@@ -119,7 +117,7 @@ def _open(data: bytes, max_pixels: int, watch: _Watch) -> tuple[Photo, tuple[Fac
 
 
 def _examine(picture: Photo, faces: tuple[Face, ...], watch: _Watch) -> tuple[tuple[Check, ...], Roi | None]:
-    """Quality checks of the primary face, and its Roi unless the box alone was refused."""
+    """Quality checks of the first face, and its Roi unless the box alone was refused."""
     checks = quality.check_faces(picture, faces)
     if quality.refusal(checks):
         return checks, None

@@ -14,10 +14,11 @@ import cv2
 import numpy as np
 
 from analyzer import eyelids, geometry
-from analyzer.roi import Roi
+from analyzer.roi import CLIPPED_VALUE, Roi
 from analyzer.values import Check, Face, Guidance, Photo
 
 MIN_CONFIDENCE = 0.5  # calibrated probability of a face
+SURE_CONFIDENCE = 0.99  # hardly a whole face that looks into the camera lies below
 MIN_FACE_PX = 120.0  # width of the face box in original pixels; below, most conditions cannot be measured
 LARGE_SHARE = 0.4  # of the photo's width, from which moving closer is no advice
 RIVAL_AREA = 0.3  # share of the primary face's area from which another face counts
@@ -26,7 +27,7 @@ MAX_TILT_DEG = 35.0
 MAX_YAW_DEG = 35.0  # beyond, five of six faces show one cheek as a strip of less than `geometry.LEAST_CHEEK_PX`
 MIN_BRIGHT_L = 22.0  # L*: 95th percentile over the face; highlights and eye whites are bright on dark skin too
 MAX_BURNT = 0.35  # share of skin pixels at the top of the scale
-BURNT_VALUE = 250  # uint8 in all of R, G, B
+MAX_CLIPPED = 0.2  # share of skin pixels with one channel at the top of the scale
 MAX_UNEVEN = 0.45  # difference of the halves of the face, as a share of their mean L*
 MIN_CONTRAST_L = 12.0  # L*: 95th minus 5th percentile over the face
 MAX_BLUR_PX = 3.2  # sigma in working px; beyond, neither pores nor texture nor wrinkles can be measured
@@ -47,6 +48,14 @@ def check_faces(photo: Photo, faces: Sequence[Face]) -> tuple[Check, ...]:
     yaw = None if primary.yaw_deg is None else abs(primary.yaw_deg)
     return (
         _no_face(primary.confidence),
+        _least(
+            "face_unsure",
+            primary.confidence,
+            SURE_CONFIDENCE,
+            "probability",
+            False,
+            "Show the whole face with both eyes, from forehead to chin: this may be a part of one, or none.",
+        ),
         _most(
             "several_faces",
             rivals,
@@ -98,6 +107,14 @@ def check_roi(roi: Roi) -> tuple[Check, ...]:
             "Avoid direct sun or flash; the skin is overexposed.",
         ),
         _most(
+            "overexposed",
+            roi.clipped_share,
+            MAX_CLIPPED,
+            "share of skin",
+            False,
+            "Turn away from bright light or lower the exposure: parts of the skin are overexposed and lose their colour.",
+        ),
+        _most(
             "uneven_light",
             unevenness(roi),
             MAX_UNEVEN,
@@ -144,14 +161,23 @@ def refusal(checks: Iterable[Check]) -> Check | None:
 
 
 def guidance(checks: Sequence[Check], accepted_message: str) -> Guidance:
-    """What to tell the person: the refusal first, then the warnings."""
+    """What to tell the person: the refusal first, then the warnings that still hold where the light is refused."""
     stop = refusal(checks)
-    warnings = [check.advice for check in checks if not check.passed and check is not stop]
+    unsure = UNSURE_IN_BAD_LIGHT if stop is not None and stop.code in BAD_LIGHT else ()
+    warnings = [check.advice for check in checks if not check.passed and check is not stop and check.code not in unsure]
     if stop is None:
         return Guidance(accepted_message, tuple(warnings))
     return Guidance(REFUSALS[stop.code], (stop.advice, *warnings))
 
 
+BAD_LIGHT = ("too_dark", "too_bright", "colour_cast")
+UNSURE_IN_BAD_LIGHT = (
+    "overexposed",
+    "low_contrast",
+    "eyes_closed",
+    "colour_cast",
+    "not_enough_skin",
+)  # what it makes of any face
 REFUSALS = {
     "no_face": "No face was found in this photo.",
     "face_too_small": "The face is too small in this photo.",
@@ -190,7 +216,7 @@ def openness(roi: Roi) -> float | None:
 def burnt_share(roi: Roi) -> float:
     """Share of the skin at the top of the scale in all channels, 0..1."""
     skin = roi.rgb[::STRIDE, ::STRIDE][roi.skin[::STRIDE, ::STRIDE]]
-    return float((skin >= BURNT_VALUE).all(axis=1).mean()) if skin.size else 0.0
+    return float((skin >= CLIPPED_VALUE).all(axis=1).mean()) if skin.size else 0.0
 
 
 def unevenness(roi: Roi) -> float | None:

@@ -135,7 +135,8 @@ def confidence(findings: Sequence[Finding]) -> float:
     """Probability that a repeated photo gives the same primary statement, 0..1.
 
     For a detected condition that is the confidence of its severity; for ``"healthy"`` the product over the measured conditions
-    of the probability to stay below `low` (taken as independent, so it is a cautious figure).
+    of the probability to stay below `low` (taken as independent, so it is a cautious figure), times the share of the conditions
+    that could be measured: what was not looked at may be there.
     """
     worst = ranked(findings)
     if worst:
@@ -144,7 +145,7 @@ def confidence(findings: Sequence[Finding]) -> float:
     below = [
         formulas[finding.name].probability_below_low(finding.score) for finding in findings if finding.score is not None
     ]
-    return math.prod(below) if below else 0.0
+    return math.prod(below) * len(below) / len(findings) if below else 0.0
 
 
 def summarise(findings: Sequence[Finding], opinion: Opinion | None = None) -> str:

@@ -23,6 +23,9 @@ HUE_RANGE_DEG = (10.0, 85.0)  # hue angle of skin in CIELAB under usual light
 UNREADABLE_EXCESS_DEG = 20.0  # outside that range, beyond which the light has taken the colours' place
 GREY = ("no_colour", "The picture holds almost no colour.")
 COLOURED = ("coloured_light", "The light is too strongly coloured to tell the colours of the skin.")
+CLIPPED_VALUE = 250  # uint8, from which on a channel was or may have been cut off at the top of the scale
+UNREADABLE_CLIPPED = 0.4  # share of the skin with such a channel, beyond which pale and red skin cannot be told apart
+OVEREXPOSED = ("overexposed", "Much of the skin is overexposed, so that its colours are lost.")
 SMOOTH_ABOVE = 1.5  # working px per photo px from which cubic interpolation is worth its time
 
 
@@ -92,12 +95,20 @@ class Roi:
         hue, (low, high) = np.degrees(np.arctan2(b, a)), HUE_RANGE_DEG
         return float(np.maximum(np.maximum(low - hue, hue - high), 0.0))
 
+    @cached_property
+    def clipped_share(self) -> float:
+        """Share of the skin with a channel at the top of the scale, 0..1; red comes there first, and pales the skin."""
+        skin = self.rgb[::4, ::4][self.skin[::4, ::4]]
+        return float((skin >= CLIPPED_VALUE).any(axis=1).mean()) if skin.size else 0.0
+
     @property
     def unreadable_colour(self) -> tuple[str, str] | None:
         """Why nothing can be told by colour, as code and sentence; None where it can."""
         if self.is_grey:
             return GREY
-        return COLOURED if self.hue_excess_deg > UNREADABLE_EXCESS_DEG else None
+        if self.hue_excess_deg > UNREADABLE_EXCESS_DEG:
+            return COLOURED
+        return OVEREXPOSED if self.clipped_share > UNREADABLE_CLIPPED else None
 
     def region_at(self, x: float, y: float) -> str | None:
         """The region whose skin holds a place in working pixels; None on no skin, in no region, outside the crop."""

@@ -23,7 +23,13 @@ ITA_GROUPS = ("dark", "brown", "tan", "intermediate", "light", "very light")
 FITZPATRICK = ("VI", "V", "IV", "III", "II", "I")
 # Monk Skin Tone scale, lightest first: the ten published swatches (E. Monk, 2023, "The Monk Skin Tone Scale").
 MONK_HEX = ("f6ede4", "f3e7db", "f7ead0", "eadaba", "d7bd96", "a07e56", "825c43", "604134", "3a312a", "292420")
-LIGHT_CODES = ("too_dark", "too_bright", "uneven_light", "colour_cast")  # checks that speak against the estimate
+LIGHT_CODES = (
+    "too_dark",
+    "too_bright",
+    "overexposed",
+    "uneven_light",
+    "colour_cast",
+)  # checks that speak against the estimate
 PARTLY_SEEN = 0.4  # share of the face that is visible skin, below which the rest may look quite different
 MIN_PIXELS = 500  # working px of skin
 

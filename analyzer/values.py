@@ -7,6 +7,7 @@ pixels are those of the aligned crop (`analyzer.roi`).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -169,6 +170,14 @@ class Finding:
     def detected(self) -> bool:
         """Listed as a real detection: at least `low`."""
         return self.severity in (Severity.LOW, Severity.MODERATE, Severity.HIGH)
+
+    @property
+    def spot_count(self) -> int | None:
+        """Counted spots: the condition's own count, else its listed lesions, 0 for one without; None when not measured."""
+        if self.score is None:
+            return None
+        count = self.evidence.get("spots", self.evidence.get("count"))
+        return len(self.lesions) if count is None or not math.isfinite(count) else max(0, round(count))
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,7 @@ PERCENTILES = (1, 5, 25, 50, 75, 95, 99)
 SMALL_SOURCE = "UTKFace"  # its pictures are small and soft as distributed
 SMALL_CODES = ("face_too_small", "blur")
 LIGHT_AND_FOCUS = (
-    *("too_dark", "too_bright", "uneven_light", "low_contrast"),
+    *("too_dark", "too_bright", "overexposed", "uneven_light", "low_contrast"),
     *("blur", "eyes_closed", "not_enough_skin", "colour_cast"),
 )
 DEGRADED = 40  # ACNE04 faces that are made worse

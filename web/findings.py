@@ -41,7 +41,7 @@ def _detected_entry(finding: Finding) -> shapes.DetectedCondition:
         confidence=numbers.share(finding.confidence),
         severity=finding.severity.value,
         source=finding.source,
-        description=words.describe(finding, spot_count(finding)),
+        description=words.describe(finding, finding.spot_count),
     )
 
 
@@ -76,22 +76,14 @@ def condition_entry(finding: Finding) -> shapes.Condition:
         score_interval=[numbers.share(edge) for edge in finding.interval] if finding.interval else None,
         severity=finding.severity.value,
         confidence=numbers.share(finding.confidence),
-        description=words.describe(finding, spot_count(finding)),
+        description=words.describe(finding, finding.spot_count),
         percentage=None if finding.area_fraction is None else numbers.share(finding.area_fraction),
-        spot_count=spot_count(finding),
+        spot_count=finding.spot_count,
         source=finding.source,
         formula=finding.formula,
         reason=finding.reason,
         evidence={name: numbers.rounded(value) for name, value in finding.evidence.items()},
     )
-
-
-def spot_count(finding: Finding) -> int | None:
-    """Counted spots: the condition's own count, else its listed lesions, 0 for one without; None when not measured."""
-    if finding.score is None:
-        return None
-    count = numbers.finite(finding.evidence.get("spots", finding.evidence.get("count")))
-    return len(finding.lesions) if count is None else max(0, round(count))
 
 
 def level_word(finding: Finding | None) -> Any:

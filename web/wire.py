@@ -209,7 +209,7 @@ def _skin_analysis(report: Report, headline: Mapping[str, Any]) -> shapes.SkinAn
                 severity=finding.severity.value,
                 confidence=numbers.share(finding.confidence),
                 location=words.location(finding),
-                description=words.describe(finding, findings.spot_count(finding)),
+                description=words.describe(finding, finding.spot_count),
             )
             for finding in conditions.values()
             if finding.detected

@@ -41,6 +41,7 @@ FALLBACK = "A preferred source of the model failed; another one is in use."
 LIGHTING: Mapping[str, str] = {
     "too_dark": "dark",
     "too_bright": "bright",
+    "overexposed": "bright",
     "uneven_light": "uneven",
     "low_contrast": "flat",
     "colour_cast": "tinted",
@@ -49,6 +50,7 @@ SHARPNESS: Mapping[str, str] = {"blur": "blurred"}
 POSITIONING: Mapping[str, str] = {
     "face_cut_off": "cut_off",
     "face_too_small": "too_far",
+    "face_unsure": "unsure",
     "tilted": "tilted",
     "not_frontal": "turned",
 }

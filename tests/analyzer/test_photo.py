@@ -566,7 +566,7 @@ BOMBS = {
 def test_the_pixel_limit_is_checked_before_decoding(name: str) -> None:
     started = time.perf_counter()
     tracemalloc.start()
-    with pytest.raises(TooManyPixels, match="megapixels"):
+    with pytest.raises(TooManyPixels, match=r"\d megapixels; up to"):
         photo.decode(BOMBS[name])
     assert tracemalloc.get_traced_memory()[1] < 10 << 20
     tracemalloc.stop()

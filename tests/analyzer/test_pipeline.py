@@ -299,6 +299,15 @@ def test_a_second_face_warns_and_only_acceptable_faces_are_listed() -> None:
     assert found.faces[0].box.width > 150
 
 
+@pytest.mark.parametrize("change", [grey, lambda rgb: np.asarray(cv2.GaussianBlur(rgb, (0, 0), 5), np.uint8)])
+def test_a_second_face_whose_skin_cannot_be_measured_is_not_listed(change: Callable[[Rgb], Rgb]) -> None:
+    head = portrait()[60:420, 250:650]
+    canvas = on_canvas(head, 1000, 500, 40, 70)
+    canvas[70 : 70 + head.shape[0], 520 : 520 + head.shape[1]] = change(head[:, ::-1])
+    found = pipeline.detect_faces(png(canvas))
+    assert (found.error_code, found.faces_found, len(found.faces)) == (None, 2, 1)
+
+
 def test_a_large_photo_is_measured_on_a_reduced_copy_in_original_pixels() -> None:
     """4000 px, face 780 px wide on the picture: cut so that the face fills half of it, as in a selfie."""
     close = portrait(4000)[250:2250, 900:2900]

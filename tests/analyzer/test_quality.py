@@ -17,7 +17,19 @@ from tests.analyzer import generated_skin as made
 from tests.analyzer.generated_skin import Lab
 
 REFUSING = {"no_face", "face_too_small", "face_cut_off", "too_dark", "too_bright", "blur", "not_enough_skin"}
-WARNING = {"several_faces", "tilted", "not_frontal", "uneven_light", "low_contrast", "eyes_closed", "colour_cast"}
+WARNING = {
+    *(
+        "face_unsure",
+        "several_faces",
+        "tilted",
+        "not_frontal",
+        "overexposed",
+        "uneven_light",
+        "low_contrast",
+        "eyes_closed",
+        "colour_cast",
+    )
+}
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "quality.md"
 SIZE = (1200, 1000)  # px, of the made picture
 
@@ -36,7 +48,7 @@ def seen(
     height: float = 400.0,
     roll_deg: float = 0.0,
     yaw_deg: float | None = 0.0,
-    confidence: float = 0.95,
+    confidence: float = 0.999,
 ) -> Face:
     """A face as a detector with landmarks would report it; `height` is that of its landmark oval."""
     oval = made.landmarks()["face_oval"]
@@ -115,6 +127,12 @@ def test_no_face_is_all_there_is_to_say_of_an_empty_picture() -> None:
 def test_an_unlikely_face_is_no_face() -> None:
     assert not face_check("no_face", seen(confidence=quality.MIN_CONFIDENCE - 0.01)).passed
     assert face_check("no_face", seen(confidence=quality.MIN_CONFIDENCE)).passed
+
+
+@pytest.mark.parametrize(("confidence", "passed"), [(0.9, False), (quality.SURE_CONFIDENCE, True)])
+def test_a_face_that_may_be_none_warns_and_never_refuses(confidence: float, passed: bool) -> None:
+    check = face_check("face_unsure", seen(confidence=confidence))
+    assert (check.passed, check.refuses, check.value) == (passed, False, confidence)
 
 
 @pytest.mark.parametrize(("others", "counted"), [((380,), 1), ((380, 300), 2), ((150,), 0), ((), 0)])
@@ -221,6 +239,16 @@ def test_dark_skin_in_good_light_is_not_too_dark() -> None:
         assert [c.code for c in quality.check_roi(made.roi_of(lab)) if not c.passed and c.refuses] == []
     lit = darkest + made.blobs(np.float32([[256, 120], [190, 280], [322, 280]]), 25)[..., None] * np.float32([18, 0, 2])
     assert roi_check("too_dark", lit).passed
+
+
+@tones
+def test_skin_that_loses_one_channel_is_overexposed(tone: str) -> None:
+    face = made.face(tone)
+    brightest = float(made.roi_of(face).rgb[made.skin_mask()].max(axis=1).mean()) / 255
+    checks = [roi_check("overexposed", in_light(face, factor / brightest**2.2)) for factor in (0.3, 0.6, 1.1, 2.0)]
+    assert all((before.value or 0) <= (after.value or 0) for before, after in pairwise(checks))
+    assert [check.passed for check in checks] == [True, True, False, False]
+    assert not any(check.refuses for check in checks)
 
 
 @tones
@@ -390,6 +418,23 @@ def test_the_refusal_comes_first_in_what_a_person_is_told(code: str) -> None:
     told = quality.guidance(checks, "fine")
     assert told.message == quality.REFUSALS[code]
     assert told.suggestions == (f"Advice on {code}.", "Advice on tilted.")
+
+
+@pytest.mark.parametrize("code", quality.BAD_LIGHT)
+def test_light_that_is_refused_speaks_alone_of_what_it_spoils(code: str) -> None:
+    checks = tuple(
+        Check(
+            name,
+            name not in (code, *quality.UNSURE_IN_BAD_LIGHT, "tilted"),
+            name == code,
+            1.0,
+            2.0,
+            "unit",
+            f"On {name}.",
+        )
+        for name in sorted(REFUSING | WARNING)
+    )
+    assert quality.guidance(checks, "fine").suggestions == (f"On {code}.", "On tilted.")
 
 
 def test_warnings_alone_let_the_analysis_go_on() -> None:

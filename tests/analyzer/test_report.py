@@ -158,6 +158,12 @@ def test_healthy_is_as_sure_as_all_conditions_together() -> None:
     assert report.confidence(found(0.0, acne=edge)) == pytest.approx(0.5 * report.confidence(clear), rel=0.02)
 
 
+def test_healthy_is_less_sure_the_less_could_be_measured() -> None:
+    half = found(0.0, **dict.fromkeys(NAMES[::2]))
+    each = [calibration.formulas()[name].probability_below_low(0.0) for name in NAMES[1::2]]
+    assert report.confidence(half) == pytest.approx(math.prod(each) * len(each) / len(NAMES))
+
+
 @given(st.fixed_dictionaries({name: st.none() | SCORES for name in NAMES}))
 def test_confidence_is_a_probability(scores: Mapping[str, float | None]) -> None:
     assert 0.0 <= report.confidence(found(**scores)) <= 1.0

@@ -10,7 +10,7 @@ from analyzer import quality, skin_tone
 from analyzer.values import Check, Rgb
 from tests.analyzer import generated_skin as made
 
-LIGHT_CODES = {"too_dark", "too_bright", "uneven_light", "colour_cast"}
+LIGHT_CODES = {"too_dark", "too_bright", "overexposed", "uneven_light", "colour_cast"}
 
 
 def uniform(rgb: tuple[int, int, int]) -> Rgb:

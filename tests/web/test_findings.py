@@ -27,7 +27,7 @@ def test_all_counted_spots_are_told_though_only_the_strongest_are_listed(
     condition: str, evidence: dict[str, float], count: int
 ) -> None:
     finding = calibration.measured(condition, 0.5, lesions=LISTED, evidence=evidence)
-    assert findings.spot_count(finding) == count
+    assert finding.spot_count == count
     assert findings.condition_entry(finding).spot_count == count
 
 

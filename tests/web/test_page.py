@@ -104,7 +104,7 @@ def test_every_outcome_of_the_ensemble_has_a_name_and_all_that_is_read_of_it_is_
     named = set(re.findall(r"(\w+):", outcomes.group(1))) | set(CONDITIONS)
     assert {combination.HEALTHY, combination.PROFESSIONAL, *map(findings.wire_name, CONDITIONS)} <= named
     read = set(re.findall(r"\bensemble\.(\w+)", script))
-    assert {"experimental", "experimental_reason", "abstained", "probabilities", "top"} <= read
+    assert {"experimental", "abstained", "abstention_reason", "probabilities", "top"} <= read
     assert read <= set(shapes.Ensemble.model_fields)
 
 

@@ -7,7 +7,8 @@ const NAMES = {
 const OUTCOMES = { // what the ensemble may answer besides a measured condition
   healthy: "Nothing noticeable", see_a_professional: "One for a professional to look at", hyperpigmentation: NAMES.pigmentation,
 };
-const EXPERIMENT = "A trained model looked at this photo too. It is an experiment: nothing else on this page depends on it.";
+const EXPERIMENT = "A trained model looked at this photo too. It is an experiment that has not yet shown that its answers "
+  + "can be trusted, so they are left out here. Nothing on this page depends on it.";
 const ADVICE = {
   immediate_actions: "Now", lifestyle_changes: "Every day", products: "Products", professional_advice: "Professional advice",
 };
@@ -93,7 +94,7 @@ function showEnsemble(ensemble) {
   const said = ensemble.abstained ? [ensemble.abstention_reason] : [ensemble.top.wording, ensemble.agreement_text];
   at("model-badge").hidden = !ensemble.experimental;
   at("model-text").textContent = ensemble.experimental ? EXPERIMENT : said.join(" ");
-  at("model-reason").textContent = ensemble.experimental_reason ?? "";
+  at("model-details").hidden = ensemble.experimental || ensemble.abstained; // shares that say nothing only frighten
   const shares = Object.entries(ensemble.probabilities);
   const grade = (name) => ensemble.conditions[name]?.present ? `, ${ensemble.conditions[name].severity}` : "";
   at("model-outcomes").replaceChildren(...shares.flatMap(([name, share]) => [

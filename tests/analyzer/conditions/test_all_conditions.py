@@ -19,7 +19,7 @@ from analyzer.values import Finding, Mask, Points, Rgb, Severity
 from tests.analyzer import generated_skin as made
 
 SIDE = geometry.SIZE
-CODES = {"too_small", "too_blurred", "too_few_pixels", "no_colour", "coloured_light"}
+CODES = {"too_small", "too_blurred", "too_few_pixels", "no_colour", "coloured_light", "overexposed"}
 GATED_BY_SIZE = {"acne", "dark_spots", "texture", "pores", "wrinkles", "under_eye"}
 LEAST_MEASURED = (
     3  # conditions that even a face of pure noise gives a number for, so that the odd ones are really measured
@@ -203,6 +203,16 @@ def test_what_coloured_light_makes_of_skin_is_not_measured(tone: str, light: tup
     tint = skin_tone.estimate(lit)
     assert tint is not None
     assert not tint.estimates_agree
+
+
+@pytest.mark.parametrize("tone", made.TONES)
+def test_skin_that_lost_its_reds_is_not_measured_by_colour(tone: str) -> None:
+    face = made.roi_of(made.face(tone))
+    red = float(np.median(face.rgb[face.skin][:, 0]))
+    bright = replace(face, rgb=np.clip(face.rgb * np.float32(260 / red), 0, 255).astype(np.uint8))
+    for measure in (acne.measure, redness.measure, dark_spots.measure, pigmentation.measure):
+        assert (measure(bright).reason or "").startswith("overexposed: ")
+        assert measure(bright, gate=False).score is not None
 
 
 def test_dark_spots_are_not_looked_for_where_no_ring_fits_on_skin() -> None:
