@@ -188,18 +188,19 @@ def test_too_many_requests_of_one_caller_are_told_to_wait(proxy: Proxy) -> None:
     assert until(proxy, 200).status_code == 200
 
 
-def test_the_bodies_of_all_callers_together_are_bounded(proxy: Proxy) -> None:
+@pytest.mark.parametrize("method", ["POST", "GET"])
+def test_the_bodies_of_all_callers_together_are_bounded(proxy: Proxy, method: str) -> None:
     callers = [f"127.0.0.{number}" for number in range(2, 8)]
-    refused = asked_beside_held(proxy, callers)
+    refused = asked_beside_held(proxy, callers, method)
     if refused.status_code == 200:
-        refused = asked_beside_held(proxy, callers)
+        refused = asked_beside_held(proxy, callers, method)
     assert (refused.status_code, refused.json()["error_code"]) == (503, "busy")
     assert until(proxy, 200).status_code == 200
 
 
-def asked_beside_held(proxy: Proxy, callers: Sequence[str] = ("127.0.0.1",)) -> requests.Response:
+def asked_beside_held(proxy: Proxy, callers: Sequence[str] = ("127.0.0.1",), method: str = "POST") -> requests.Response:
     """What the caller 127.0.0.1 is told while each of these sends as many requests as it may."""
-    head = f"POST {DETECT} HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhalf".encode()
+    head = f"{method} {DETECT} HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhalf".encode()
     held = [
         socket.create_connection(("127.0.0.1", proxy.port), WAIT_S, source_address=(caller, 0))
         for caller in callers
@@ -208,7 +209,10 @@ def asked_beside_held(proxy: Proxy, callers: Sequence[str] = ("127.0.0.1",)) -> 
     try:
         for connection in held:
             connection.sendall(head)
-        return until(proxy, 503)
+        refused = until(proxy, 503)
+        if callers != ("127.0.0.1",):  # who sends no body is not kept out by the bodies of others
+            assert requests.get(f"{proxy.url}/health", timeout=WAIT_S).status_code == 200
+        return refused
     finally:
         for connection in held:
             connection.close()
