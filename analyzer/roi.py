@@ -106,8 +106,11 @@ class Roi:
         """Why nothing can be told by colour, as code and sentence; None where it can."""
         if self.is_grey:
             return GREY
-        if self.hue_excess_deg > UNREADABLE_EXCESS_DEG:
-            return COLOURED
+        return COLOURED if self.hue_excess_deg > UNREADABLE_EXCESS_DEG else None
+
+    @property
+    def overexposed(self) -> tuple[str, str] | None:
+        """Why pale and red skin cannot be told apart, as code and sentence; None where they can."""
         return OVEREXPOSED if self.clipped_share > UNREADABLE_CLIPPED else None
 
     def region_at(self, x: float, y: float) -> str | None:

@@ -2,7 +2,7 @@
 
 Run:     python -m benchmarks.exposure [--most 30]
 Cost:    about 2 minutes.
-Expects: up to a share of 0.4 the median change is below 0.1; beyond 0.4, where the service measures no colour, it is larger.
+Expects: up to a share of 0.4 the median change is below 0.1; beyond 0.4, where the service measures no redness, it is larger.
 
 Faces of both halves whose skin is not overexposed are given 1.25 to 2.5 times the light, cut off at white; the mask of the skin stays that
 of the good picture. The table goes by the share of the skin with a channel at the top of the scale.

@@ -63,7 +63,9 @@ def refusals(source: Path) -> Iterator[tuple[str, str]]:
         if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("not_measured"):
             if isinstance(node.args[1], ast.Starred):
                 assert ast.unparse(node.args[1]) == "*unreadable"
-                yield from (roi.GREY, roi.COLOURED, roi.OVEREXPOSED)
+                yield from (roi.GREY, roi.COLOURED)
+                if "roi.overexposed" in source.read_text(encoding="utf-8"):
+                    yield roi.OVEREXPOSED
                 continue
             code, sentence = node.args[1:3]
             yield text_of(code, source), text_of(sentence, source)

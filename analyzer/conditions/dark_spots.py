@@ -75,7 +75,7 @@ def measure(roi: Roi, *, gate: bool = True) -> Finding:
         return calibration.not_measured(NAME, "too_few_pixels", TOO_LITTLE)
     if gate and roi.scale > LARGEST_SCALE:
         return calibration.not_measured(NAME, "too_small", "The face is too small in the photo to see dark spots.")
-    if gate and (unreadable := roi.unreadable_colour):
+    if gate and (unreadable := roi.unreadable_colour or roi.overexposed):
         return calibration.not_measured(NAME, *unreadable)
     density = optical_density(roi.rgb)
     contrasts = [spot_contrast(density, skin, level, radius) for level in range(LEVELS) for radius in RINGS_PX]

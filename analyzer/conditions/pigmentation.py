@@ -51,7 +51,7 @@ def measure(roi: Roi, *, gate: bool = True) -> Finding:
     skin = halve_mask(roi.skin & ~_anatomy(roi), MARGIN_PX)[::2, ::2]
     if skin.sum() < (LEAST_SKIN_PX if gate else 1):
         return calibration.not_measured(NAME, "too_few_pixels", "Too little skin is visible to compare its tone.")
-    if gate and (unreadable := roi.unreadable_colour):
+    if gate and (unreadable := roi.unreadable_colour or roi.overexposed):
         return calibration.not_measured(NAME, *unreadable)
     half = absorption.optical_density(roi.rgb, OFFSET)
     density = cv2.resize(half, skin.shape[::-1], interpolation=cv2.INTER_AREA)

@@ -52,7 +52,7 @@ def measure(roi: Roi, *, gate: bool = True) -> Finding:
     skin = halve_mask(roi.skin, MARGIN_PX)
     if skin.sum() < (LEAST_SKIN_PX if gate else 1):
         return calibration.not_measured(NAME, "too_few_pixels", "Too little skin is visible to judge redness.")
-    if gate and (unreadable := roi.unreadable_colour):
+    if gate and (unreadable := roi.unreadable_colour or roi.overexposed):
         return calibration.not_measured(NAME, *unreadable)
     index = blur_inside(halve(roi.lab[..., 1] - MELANIN_B_PER_A * roi.lab[..., 2]), skin, SMOOTH_PX)
     baseline = float(np.percentile(index[skin], BASELINE_QUANTILE))

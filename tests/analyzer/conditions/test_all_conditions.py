@@ -206,13 +206,14 @@ def test_what_coloured_light_makes_of_skin_is_not_measured(tone: str, light: tup
 
 
 @pytest.mark.parametrize("tone", made.TONES)
-def test_skin_that_lost_its_reds_is_not_measured_by_colour(tone: str) -> None:
+def test_skin_that_lost_its_reds_is_not_judged_by_them(tone: str) -> None:
     face = made.roi_of(made.face(tone))
     red = float(np.median(face.rgb[face.skin][:, 0]))
     bright = replace(face, rgb=np.clip(face.rgb * np.float32(260 / red), 0, 255).astype(np.uint8))
-    for measure in (acne.measure, redness.measure, dark_spots.measure, pigmentation.measure):
+    for measure in (redness.measure, dark_spots.measure, pigmentation.measure):
         assert (measure(bright).reason or "").startswith("overexposed: ")
         assert measure(bright, gate=False).score is not None
+    assert acne.measure(bright).score is not None, "spots stand out from the skin around them all the same"
 
 
 def test_dark_spots_are_not_looked_for_where_no_ring_fits_on_skin() -> None:
