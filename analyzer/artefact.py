@@ -127,7 +127,8 @@ class Artefact:
             "type": "facial",
             "sha256": self.sha256,
             "metrics": asdict(card.metrics)["overall"],
-            "self_test": self.self_test,
+            "self_test": self.self_test.partition(": ")[0],
+            "self_test_detail": self.self_test.partition(": ")[2],
             "precision": self.precision,
         }
 

@@ -442,7 +442,8 @@ class ModelDetails(Shape):
     s3_version_id: str | None = None
     loaded_at: str | None = None
     metrics: dict[str, Any] = {}
-    self_test: str | None = None
+    self_test: Annotated[str | None, Field(description="`passed`: what fails is not served.")] = None
+    self_test_detail: Annotated[str | None, Field(description="What the golden pictures showed.")] = None
     precision: Annotated[str | None, Field(description="Of the arithmetic that passed the parity check.")] = None
     model_size: str | None = None
     features: str | None = None

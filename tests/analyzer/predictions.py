@@ -32,6 +32,7 @@ DETAILS: Mapping[str, Any] = {
     "sha256": "ab" * 32,
     "metrics": {"accuracy": {"value": 0.8, "interval": (0.77, 0.83), "count": 900}},
     "self_test": "passed",
+    "self_test_detail": "6 golden pictures",
     "precision": "f32",
     "source": "local",
     "path": "models/hare_run_v6_facial",
