@@ -171,13 +171,8 @@ def guidance(checks: Sequence[Check], accepted_message: str) -> Guidance:
 
 
 BAD_LIGHT = ("too_dark", "too_bright", "colour_cast")
-UNSURE_IN_BAD_LIGHT = (
-    "overexposed",
-    "low_contrast",
-    "eyes_closed",
-    "colour_cast",
-    "not_enough_skin",
-)  # what it makes of any face
+# What such light makes of any face.
+UNSURE_IN_BAD_LIGHT = ("overexposed", "low_contrast", "eyes_closed", "colour_cast", "not_enough_skin")
 REFUSALS = {
     "no_face": "No face was found in this photo.",
     "face_too_small": "The face is too small in this photo.",
