@@ -83,7 +83,7 @@ def verify(config: StoreSettings, options: argparse.Namespace) -> int:
         from analyzer import artefact
 
         opened = artefact.open_folder(options.folder, precision=config.precision)
-        print(f"self-test {opened.self_test}, precision {opened.describe().get('precision')}")
+        print(f"self-test {opened.self_test}, precision {opened.precision}")
     print(f"{card.name} {card.version} is sound")
     return DONE
 

@@ -98,7 +98,7 @@ class Settings:
         max_analyses: pictures that are decoded and analysed at the same time.
         max_queue: requests that wait for a place, of any kind; further ones get 503 at once. Never so many that less than
             16 threads are left for health.
-        queue_timeout_s: longest wait for a place; who would wait longer gets 503 at once.
+        queue_timeout_s: longest wait of a request, all its waits together; who would wait longer gets 503 at once.
         max_large: how many of the analyses may hold a large picture (`web.admission.LARGE_PIXELS`).
         read_timeout_s: seconds without a byte after which an upload is given up, and until a request's head must be complete.
         graceful_timeout_s: seconds that requests in flight get to finish when the server stops.

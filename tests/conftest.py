@@ -11,11 +11,7 @@ from pathlib import Path
 import pytest
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow" if find_spec("tensorflow") else "openvino")
-WORKERS = (
-    "warm-up",
-    "ensemble",
-    "ensemble-start",
-)  # threads of the service that are to end with the test that began them
+WORKERS = ("warm-up", "ensemble", "ensemble-start")  # threads of the service, which end with their test
 WORKERS_END_S = 30
 ROOT = Path(__file__).resolve().parent.parent
 SKIN_DATA = (ROOT / os.environ.get("SKIN_DATA", "../shared/data")).resolve()

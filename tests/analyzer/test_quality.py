@@ -18,18 +18,9 @@ from tests.analyzer.generated_skin import Lab
 
 REFUSING = {"no_face", "face_too_small", "face_cut_off", "too_dark", "too_bright", "blur", "not_enough_skin"}
 WARNING = {
-    *(
-        "face_unsure",
-        "several_faces",
-        "tilted",
-        "not_frontal",
-        "overexposed",
-        "uneven_light",
-        "low_contrast",
-        "eyes_closed",
-        "colour_cast",
-    )
-}
+    "face_unsure", "several_faces", "tilted", "not_frontal", "overexposed", "uneven_light", "low_contrast", "eyes_closed",
+    "colour_cast",
+}  # fmt: skip
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "quality.md"
 SIZE = (1200, 1000)  # px, of the made picture
 
