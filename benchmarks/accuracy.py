@@ -12,7 +12,7 @@ import argparse
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from benchmarks import corpus
+from benchmarks import dataset
 from benchmarks.tables import acne, colour, structure, tone
 
 Row = Mapping[str, Any]
@@ -33,7 +33,7 @@ def main() -> None:
     options = parser.parse_args()
     rows = [row for name in options.only for row in TABLES[name](tuning=options.tuning)]
     print_rows(rows)
-    print(f"written to {corpus.write('accuracy_tuning' if options.tuning else 'accuracy', rows)}")
+    print(f"written to {dataset.write('accuracy_tuning' if options.tuning else 'accuracy', rows)}")
 
 
 def print_rows(rows: Sequence[Row]) -> None:

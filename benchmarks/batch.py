@@ -39,7 +39,7 @@ def main() -> None:
     parser.add_argument("--workers", type=numbers, default=(1, 2), help="of Ray, one after the other (default 1,2)")
     options = parser.parse_args()
     os.environ.update(cluster.threads(1))  # before anything of the analyzer is imported
-    from benchmarks import corpus
+    from benchmarks import dataset
 
     with tempfile.TemporaryDirectory() as folder:
         count = archive(Path(folder), options.photos)
@@ -47,7 +47,7 @@ def main() -> None:
             runs = measured(Path(folder), pool, options.workers, options.rounds)
     table = {"cores": os.cpu_count(), "photos": count, "ways": {name: summed(held) for name, held in runs.items()}}
     print_table(table)
-    print(f"written to {corpus.write('batch', table)}")
+    print(f"written to {dataset.write('batch', table)}")
 
 
 def numbers(text: str) -> tuple[int, ...]:
@@ -59,12 +59,12 @@ def archive(folder: Path, photos: int) -> int:
     """Links to photos of each kind, named in a drawn order; how many."""
     import numpy as np
 
-    from benchmarks import corpus
+    from benchmarks import dataset
 
     rng = np.random.default_rng(SEED)
     chosen: list[tuple[str, Path]] = []
     for kind, pattern in KINDS.items():
-        found = [path for path in corpus.pictures(pattern) if corpus.held_out(path)]
+        found = [path for path in dataset.pictures(pattern) if dataset.held_out(path)]
         chosen += [(kind, found[place]) for place in rng.permutation(len(found))[: photos // len(KINDS)]]
     for place, index in enumerate(rng.permutation(len(chosen))):
         kind, path = chosen[index]

@@ -21,7 +21,7 @@ import cv2
 
 from analyzer import haar
 from analyzer.face import Detector
-from benchmarks import corpus, figures
+from benchmarks import dataset, figures
 from benchmarks import detection_fit as fitting
 from benchmarks import detection_pictures as pictures
 from benchmarks import detection_stages as stages_of
@@ -40,8 +40,8 @@ def main() -> None:
     parser.add_argument("--fit", action="store_true", help="fit face_confidence.json again first")
     parser.add_argument("--size", type=float, default=1.0, help="share of the pictures to use")
     options = parser.parse_args()
-    if not corpus.data_root().is_dir():
-        parser.error(f"no pictures at {corpus.data_root()}: set SKIN_DATA")
+    if not dataset.data_root().is_dir():
+        parser.error(f"no pictures at {dataset.data_root()}: set SKIN_DATA")
     cv2.setNumThreads(1)
     stages = stages_of.chosen(options.stage, parser)
     if options.fit:
@@ -50,7 +50,7 @@ def main() -> None:
     for name, rows in results.items():
         print(f"\n{name}")
         figures.print_table(rows)
-    print(f"\nwritten to {corpus.write('detection', results)}")
+    print(f"\nwritten to {dataset.write('detection', results)}")
 
 
 def measure(stages: tables.Stages, size: float) -> dict[str, list[tables.Row]]:

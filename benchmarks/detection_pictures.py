@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analyzer.values import Points, Rgb
-from benchmarks import corpus, textures
+from benchmarks import dataset, textures
 from benchmarks.detection_truth import Truth, drawn, from_landmarks, from_mark, moved
 from training.data.faces import MARKED_PX, MARKS
 
@@ -44,13 +44,13 @@ class Picture:
     @property
     def held_out(self) -> bool:
         """The split of the project; pictures that were pasted, cut or turned follow the original."""
-        return corpus.held_out(Path(self.name))
+        return dataset.held_out(Path(self.name))
 
 
 def utkface(count: int, seed: int, held_out: bool | None = None) -> Iterator[Picture]:
     """UTKFace pictures with teacher landmarks; of both sides of the split, or of one."""
     for path in _sample("utkface/*.jpg", count, seed, held_out):
-        rgb, race = read(path), corpus.race(path)
+        rgb, race = read(path), dataset.race(path)
         if rgb is not None and race and _name(path) in landmarks():
             yield Picture("UTKFace", race, _name(path), rgb, (marked(path, rgb),))
 
@@ -71,8 +71,8 @@ def acne04(
 def dermalscan4(held_out: bool) -> Iterator[Picture]:
     """dermalscan4 with teacher landmarks, in the order of the names."""
     for name in sorted(landmarks()):
-        if name.startswith("dermalscan4/") and corpus.held_out(Path(name)) == held_out:
-            path = corpus.data_root() / name
+        if name.startswith("dermalscan4/") and dataset.held_out(Path(name)) == held_out:
+            path = dataset.data_root() / name
             rgb = read(path)
             if rgb is not None:
                 yield Picture("dermalscan4", path.parent.name, name, rgb, (marked(path, rgb),))
@@ -81,8 +81,8 @@ def dermalscan4(held_out: bool) -> Iterator[Picture]:
 def hand_marked(held_out: bool) -> Iterator[Picture]:
     """ACNE04 faces that the teacher misses, marked by hand."""
     for mark in json.loads(MARKS.read_text(encoding="utf-8"))["marks"]:
-        path = corpus.data_root() / mark["file"]
-        if mark["kind"] == "face" and corpus.held_out(path) == held_out:
+        path = dataset.data_root() / mark["file"]
+        if mark["kind"] == "face" and dataset.held_out(path) == held_out:
             rgb = read(path)
             if rgb is not None:
                 truth = from_mark(mark, max(rgb.shape[:2]) / MARKED_PX)
@@ -91,7 +91,7 @@ def hand_marked(held_out: bool) -> Iterator[Picture]:
 
 def skin_defects() -> Iterator[Picture]:
     """The selfies kept for testing; never fit anything on them."""
-    for path in sorted(corpus.data_root().glob("skin_defects/*/*/*.jp*g")):
+    for path in sorted(dataset.data_root().glob("skin_defects/*/*/*.jp*g")):
         rgb = read(path)
         if rgb is not None:
             truths = (marked(path, rgb),) if _name(path) in landmarks() else ()
@@ -100,7 +100,7 @@ def skin_defects() -> Iterator[Picture]:
 
 def wider() -> Iterator[Picture]:
     """WIDER scenes with all their drawn faces, however small."""
-    folder = corpus.data_root() / "wider"
+    folder = dataset.data_root() / "wider"
     for entry in json.loads((folder / "boxes.json").read_text(encoding="utf-8")):
         rgb = read(folder / "images" / entry["file"])
         if rgb is None:
@@ -123,7 +123,7 @@ def wider_tiles(side_px: int = 200) -> Iterator[Picture]:
 
 def dermatoscopy(count: int, seed: int, held_out: bool | None = None) -> Iterator[Picture]:
     """HAM10000, one picture of each lesion."""
-    folder = corpus.data_root() / "ham10000"
+    folder = dataset.data_root() / "ham10000"
     with (folder / "HAM10000_metadata.csv").open(encoding="utf-8") as lines:
         lesions = {row["lesion_id"]: row["image_id"] for row in csv.DictReader(lines)}
     for lesion in _side(sorted(lesions), seed, held_out)[:count]:
@@ -199,7 +199,7 @@ def marked(path: Path, rgb: Rgb) -> Truth:
 
 def landmarks() -> dict[str, Points]:
     """File name below SKIN_DATA → (142, 2) teacher landmarks in 0..1 of width and height."""
-    return _landmarks(corpus.data_root())
+    return _landmarks(dataset.data_root())
 
 
 @cache
@@ -241,17 +241,17 @@ def _pixel(point: tuple[float, float], shape: tuple[int, ...]) -> tuple[int, int
 
 
 def _name(path: Path) -> str:
-    return path.relative_to(corpus.data_root()).as_posix()
+    return path.relative_to(dataset.data_root()).as_posix()
 
 
 def _sample(pattern: str, count: int | None, seed: int, held_out: bool | None = None) -> list[Path]:
-    root = corpus.data_root()
+    root = dataset.data_root()
     names = sorted(path.relative_to(root).as_posix() for path in root.glob(pattern))
     return [root / name for name in _side(names, seed, held_out)[:count]]
 
 
 def _side(names: list[str], seed: int, held_out: bool | None) -> list[str]:
     """Names in a seeded order; of both sides of the split, or of one."""
-    kept = [name for name in names if held_out is None or corpus.held_out(Path(name)) == held_out]
+    kept = [name for name in names if held_out is None or dataset.held_out(Path(name)) == held_out]
     random.Random(seed).shuffle(kept)
     return kept

@@ -35,7 +35,7 @@ from analyzer import artefact, geometry, head, keras_files, preprocessing, roi, 
 from analyzer.roi import Roi
 from analyzer.settings import CORES
 from analyzer.values import Demographics
-from benchmarks import corpus
+from benchmarks import dataset
 
 CLASSES = 6
 PARITY = 0.02  # largest difference of a probability at which a faster arithmetic may serve
@@ -102,7 +102,7 @@ def compare(folder: Path, keras_file: Path | None, rounds: int, calls: int) -> N
             times[row.name].append(worker.times_ms(calls))
     table = [line(row, worker, times, workers[0]) for row, worker in zip(rows, workers, strict=True)]
     print_table(table)
-    print(f"written to {corpus.write('ensemble_runtime', {'cores': os.cpu_count(), 'rows': table})}")
+    print(f"written to {dataset.write('ensemble_runtime', {'cores': os.cpu_count(), 'rows': table})}")
 
 
 def make(form: str, folder: Path) -> bool:

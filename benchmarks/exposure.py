@@ -21,7 +21,7 @@ import cv2
 import numpy as np
 
 from analyzer.conditions import redness
-from benchmarks import corpus
+from benchmarks import dataset
 from benchmarks.quality import exposed, sampled
 
 FACTORS = (1.25, 1.6, 2.0, 2.5)  # times the light: a third of a stop to one and a third
@@ -33,21 +33,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--most", type=int, default=30, help="pictures per group and half")
     options = parser.parse_args()
-    if not corpus.data_root().is_dir():
-        parser.error(f"the pictures are not here: {corpus.data_root()} (set SKIN_DATA)")
+    if not dataset.data_root().is_dir():
+        parser.error(f"the pictures are not here: {dataset.data_root()} (set SKIN_DATA)")
     table = {}
     for half in ("tuning", "held out"):
         paths = [path for group in sampled(held_out=half == "held out", most=options.most).values() for path in group]
-        table[half] = by_share([change for path in corpus.progress(paths, half) for change in changes(path)])
+        table[half] = by_share([change for path in dataset.progress(paths, half) for change in changes(path)])
         print(f"{half}: share of the skin with a clipped channel, n, change of redness: median, 90th percentile")
         for row in table[half]:
             print(f"  {row['from']:.1f} to {row['to']:.1f} {row['n']:5} {row['median']:+.2f} {row['p90']:+.2f}")
-    print(f"written to {corpus.write('exposure', table)}")
+    print(f"written to {dataset.write('exposure', table)}")
 
 
 def changes(path: Path) -> Iterator[tuple[float, float]]:
     """(clipped share, change of the score) of one face in more and more light; nothing where it was overexposed before."""
-    seen = corpus.service_roi(path)
+    seen = dataset.service_roi(path)
     before = redness.measure(seen, gate=False).score if seen else None
     if seen is None or before is None or seen.clipped_share > USUAL:
         return

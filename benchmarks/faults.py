@@ -26,7 +26,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from analyzer.settings import BUNDLED_MODELS
-from benchmarks import clients, corpus, latency, load
+from benchmarks import clients, dataset, latency, load
 
 SLOW_CLIENTS = 256
 GIVEN_UP_S = 120.0
@@ -48,7 +48,7 @@ def main() -> int:
     table = summary(seconds)
     for name, row in table.items():
         print(f"{name:<44} {row['median_s']:8.3f} s median {row['most_s']:8.3f} s most")
-    print(f"written to {corpus.write('faults', table)}")
+    print(f"written to {dataset.write('faults', table)}")
     return int(any(table[name]["median_s"] > most_s for name, most_s in MOST_S.items()))
 
 
@@ -59,7 +59,7 @@ def service() -> Iterator[tuple[int, int, Path]]:
         models = Path(folder, "models")
         shutil.copytree(BUNDLED_MODELS, models)
         places = {"MODEL_DIR": str(models), "MODEL_POLL_S": "0"}
-        with load.running(load.SERVICE, corpus.ROOT, places) as (process, port):
+        with load.running(load.SERVICE, dataset.ROOT, places) as (process, port):
             until(lambda: b'"model_loaded":true' in get(port, STATUS))
             yield port, process.pid, models
 

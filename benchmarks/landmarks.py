@@ -29,7 +29,7 @@ from analyzer import geometry
 from analyzer.face import Detector
 from analyzer.geometry import Landmarks
 from analyzer.values import Face, Points
-from benchmarks import corpus, figures, landmark_sheets
+from benchmarks import dataset, figures, landmark_sheets
 from benchmarks import detection_pictures as pictures
 from benchmarks import detection_stages as stages_of
 from benchmarks.detection import part, shortened
@@ -63,8 +63,8 @@ def main() -> None:
     parser.add_argument("--size", type=float, default=1.0, help="share of the pictures to use")
     parser.add_argument("--draw", type=Path, metavar="DIR", help="write sheets of 40 faces to this folder instead")
     options = parser.parse_args()
-    if not corpus.data_root().is_dir():
-        parser.error(f"no pictures at {corpus.data_root()}: set SKIN_DATA")
+    if not dataset.data_root().is_dir():
+        parser.error(f"no pictures at {dataset.data_root()}: set SKIN_DATA")
     cv2.setNumThreads(1)
     stages = stages_of.chosen(options.stage, parser)
     if options.draw is not None:
@@ -75,7 +75,7 @@ def main() -> None:
     for name, rows in results.items():
         print(f"\n{name}")
         figures.print_table(rows)
-    print(f"\nwritten to {corpus.write('landmarks', {'targets': TARGETS, **results})}")
+    print(f"\nwritten to {dataset.write('landmarks', {'targets': TARGETS, **results})}")
 
 
 def faces(size: float) -> Iterator[Picture]:
@@ -88,7 +88,7 @@ def faces(size: float) -> Iterator[Picture]:
 
 def varied() -> Iterator[Picture]:
     """Forty held-out faces: four of each race, twelve of ACNE04, eight selfies of the testing set."""
-    by_race: dict[str, list[Picture]] = {race: [] for race in corpus.RACES}
+    by_race: dict[str, list[Picture]] = {race: [] for race in dataset.RACES}
     for picture in pictures.utkface(200, SEED, held_out=True):
         if len(by_race[picture.group]) < 4:
             by_race[picture.group].append(picture)
@@ -99,14 +99,14 @@ def varied() -> Iterator[Picture]:
 
 def measure(stages: Stages, picture: Picture) -> Iterator[Measured]:
     """Every stage on one face."""
-    path = corpus.data_root() / picture.name
+    path = dataset.data_root() / picture.name
     teacher = teacher_points(picture)
-    region = corpus.teacher_roi(path)
+    region = dataset.teacher_roi(path)
     told = {
         "source": picture.source,
         "view": "frontal" if picture.truths[0].view == "front" else "side",
-        "race": corpus.race(path),
-        "tone": "" if region is None else corpus.tone_group(region),
+        "race": dataset.race(path),
+        "tone": "" if region is None else dataset.tone_group(region),
     }
     for name, stage in stages.items():
         face = right_face(stage, picture)
@@ -189,7 +189,7 @@ def figure_row(kind: Row, rows: Sequence[Measured], figure: Callable[[Measured],
     values = [figure(one) for one in rows if one.found]
     row = {**kind, "faces": len(rows), "not_found": len(rows) - len(values), "mean": "-", "p10": None, "p90": None}
     if values:
-        low, high = corpus.interval(np.mean, values)
+        low, high = dataset.interval(np.mean, values)
         row["mean"] = f"{np.mean(values):.4f} [{low:.4f}, {high:.4f}]"
         row["p10"], row["p90"] = (round(float(np.quantile(values, q)), 4) for q in (0.1, 0.9))
     return row

@@ -25,7 +25,7 @@ from analyzer.ensemble import Ensemble
 from analyzer.model_sources import ModelSources
 from analyzer.pipeline import analyze_photo
 from analyzer.settings import StoreSettings
-from benchmarks import corpus
+from benchmarks import dataset
 
 SIZES = {"640x480": (640, 480), "3 MP": (2048, 1536), "12 MP": (4000, 3000)}  # width, height
 TARGETS_MS = {"640x480": 55.0, "12 MP": 150.0}
@@ -43,17 +43,17 @@ def main() -> None:
     for name, row in table.items():
         print_row(name, row)
     machine = {"cores": os.cpu_count(), "python": platform.python_version(), "opencv": cv2.__version__}
-    print(f"written to {corpus.write('latency', {'machine': machine, 'sizes': table})}")
+    print(f"written to {dataset.write('latency', {'machine': machine, 'sizes': table})}")
 
 
 def photos(size: str, count: int) -> list[bytes]:
     """Encoded pictures of one size; real ones where there are some."""
     if size == "12 MP":
-        originals = [path.read_bytes() for path in corpus.pictures("phone_originals/*")[:count]]
+        originals = [path.read_bytes() for path in dataset.pictures("phone_originals/*")[:count]]
     else:
         originals = [
-            encoded(fitted(corpus.load(path).rgb, SIZES[size]))
-            for path in corpus.pictures("skin_defects/*/*/front.jpg")[:count]
+            encoded(fitted(dataset.load(path).rgb, SIZES[size]))
+            for path in dataset.pictures("skin_defects/*/*/front.jpg")[:count]
         ]
     return originals or [encoded(fitted(samples.astronaut()[STAND_IN], SIZES[size]))]
 

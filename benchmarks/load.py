@@ -30,7 +30,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks import clients, corpus, latency
+from benchmarks import clients, dataset, latency
 from benchmarks.clients import Plan, Tally
 
 START_S = 60  # for the first answer of /ready
@@ -40,7 +40,7 @@ PHOTOS = {"small": ("640x480",), "mix": ("640x480", "3 MP", "12 MP")}
 STEAL = 7  # column of /proc/stat: a virtual machine wanted to run and its host did not let it
 FLAT_MIB_PER_MINUTE, FLAT_FILES_PER_MINUTE = 5.0, 1.0
 SERVICE = ("-c", "gunicorn.conf.py", "application:application")
-NAIVE = ("-w", "2", "-t", "600", "--pythonpath", str(corpus.ROOT), "benchmarks.naive.service:application")
+NAIVE = ("-w", "2", "-t", "600", "--pythonpath", str(dataset.ROOT), "benchmarks.naive.service:application")
 
 
 def main() -> int:
@@ -49,7 +49,7 @@ def main() -> int:
     table: dict[str, Any] = {"machine": {"cores": os.cpu_count(), "processor": processor(), "photos": options.photos}}
     plan = Plan(photos, options.connections, options.seconds, options.longest_wait)
     naives = [naive(options.naive, plan)] if options.naive else []
-    with running(SERVICE, corpus.ROOT) as (service, port):
+    with running(SERVICE, dataset.ROOT) as (service, port):
         table["load"] = measured(service.pid, port, plan)
         if options.soak:
             half = replace(plan, connections=plan.connections // 2, seconds=options.soak)
@@ -63,7 +63,7 @@ def main() -> int:
         rates = [one["answers_per_second"] for one in table["naive"]]
         table["times_as_many_as_naive"] = [round(table["load"]["answers_per_second"] / rate, 1) for rate in rates]
     print_table(table)
-    print(f"written to {corpus.write('load', table)}")
+    print(f"written to {dataset.write('load', table)}")
     return 0 if table["passed"] else 1
 
 
@@ -81,7 +81,7 @@ def parsed() -> argparse.Namespace:
 def naive(keras_file: Path, plan: Plan) -> dict[str, Any]:
     """The same clients at the naive version, for half the time."""
     settings = {"NAIVE_KERAS_FILE": str(keras_file.resolve()), "TF_CPP_MIN_LOG_LEVEL": "3"}
-    with running(NAIVE, corpus.ROOT / "benchmarks" / "naive", settings) as (service, port):
+    with running(NAIVE, dataset.ROOT / "benchmarks" / "naive", settings) as (service, port):
         found = measured(service.pid, port, replace(plan, seconds=plan.seconds / 2, answer_s=NAIVE_ANSWER_S))
         stop(service)
     return found

@@ -20,7 +20,7 @@ import numpy as np
 from skimage import data
 
 from analyzer import face_network, runtime, settings
-from benchmarks import corpus, figures
+from benchmarks import dataset, figures
 
 PHOTOS = 50
 TARGET_MB = 30.0
@@ -40,7 +40,7 @@ def main() -> None:
     figures.print_table(rows)
     beyond = rows[-1]["resident_mb"] - rows[1]["resident_mb"]
     print(f"\nbeyond the runtime: {beyond:.1f} MB (target {TARGET_MB:.0f})")
-    print(f"written to {corpus.write('memory', {'rows': rows, 'beyond_mb': beyond})}")
+    print(f"written to {dataset.write('memory', {'rows': rows, 'beyond_mb': beyond})}")
 
 
 def small_network() -> Any:

@@ -27,7 +27,7 @@ import numpy as np
 
 from analyzer import face, quality, roi
 from analyzer.values import Check, Face, Photo, Rgb
-from benchmarks import corpus, quality_views
+from benchmarks import dataset, quality_views
 
 PERCENTILES = (1, 5, 25, 50, 75, 95, 99)
 SMALL_SOURCE = "UTKFace"  # its pictures are small and soft as distributed
@@ -108,8 +108,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--most", type=int, default=80, help="pictures per group and half")
     options = parser.parse_args()
-    if not corpus.data_root().is_dir():
-        parser.error(f"the pictures are not here: {corpus.data_root()} (set SKIN_DATA)")
+    if not dataset.data_root().is_dir():
+        parser.error(f"the pictures are not here: {dataset.data_root()} (set SKIN_DATA)")
     cv2.setNumThreads(1)
     halves = {half: sampled(held_out=half == "held out", most=options.most) for half in ("tuning", "held out")}
     tuning = {name: checked(paths, f"tuning {name}") for name, paths in halves["tuning"].items()}
@@ -132,20 +132,20 @@ def main() -> None:
     print_failures("refused or warned, held-out half", table["held_out"])
     quality_views.print_views(table["views"])
     quality_views.print_eyes(table["eyes"])
-    print(f"written to {corpus.write('quality', table)}")
+    print(f"written to {dataset.write('quality', table)}")
 
 
 def sampled(*, held_out: bool, most: int) -> dict[str, list[Path]]:
     """Group name → pictures of one half, evenly out of the sorted names."""
-    utkface = corpus.pictures("utkface/*")
-    groups = {f"UTKFace {race}": [p for p in utkface if corpus.race(p) == race] for race in corpus.RACES}
-    groups["ACNE04"] = corpus.pictures("acne04/*")
-    groups["dermalscan4"] = corpus.pictures("dermalscan4/*/*")
+    utkface = dataset.pictures("utkface/*")
+    groups = {f"UTKFace {race}": [p for p in utkface if dataset.race(p) == race] for race in dataset.RACES}
+    groups["ACNE04"] = dataset.pictures("acne04/*")
+    groups["dermalscan4"] = dataset.pictures("dermalscan4/*/*")
     if held_out:
-        groups["skin_defects front"] = corpus.pictures("skin_defects/*/*/front*")
-        groups["skin_defects side"] = corpus.pictures("skin_defects/*/*/*_side*")
-        groups["phone originals"] = corpus.pictures("phone_originals/*")
-    kept = {name: [p for p in paths if corpus.held_out(p) == held_out] for name, paths in groups.items()}
+        groups["skin_defects front"] = dataset.pictures("skin_defects/*/*/front*")
+        groups["skin_defects side"] = dataset.pictures("skin_defects/*/*/*_side*")
+        groups["phone originals"] = dataset.pictures("phone_originals/*")
+    kept = {name: [p for p in paths if dataset.held_out(p) == held_out] for name, paths in groups.items()}
     return {name: paths[:: max(1, -(-len(paths) // most))] for name, paths in kept.items()}
 
 
@@ -155,7 +155,7 @@ def ignored(group: str) -> tuple[str, ...]:
 
 def checked(paths: Sequence[Path], label: str) -> list[tuple[Check, ...]]:
     """All checks of each picture, as if no earlier one had refused."""
-    return [check(picture, face.detect(picture.rgb)) for picture in map(corpus.load, corpus.progress(paths, label))]
+    return [check(picture, face.detect(picture.rgb)) for picture in map(dataset.load, dataset.progress(paths, label))]
 
 
 def check(picture: Photo, faces: Sequence[Face]) -> tuple[Check, ...]:
@@ -166,7 +166,7 @@ def check(picture: Photo, faces: Sequence[Face]) -> tuple[Check, ...]:
 def worsened(paths: Sequence[Path]) -> dict[str, list[tuple[Check, ...]]]:
     """Degradation → checks, with the face as it was found in the good picture."""
     rows: dict[str, list[tuple[Check, ...]]] = {name: [] for name in DEGRADATIONS}
-    for picture in map(corpus.load, corpus.progress(paths, "worsened")):
+    for picture in map(dataset.load, dataset.progress(paths, "worsened")):
         faces = face.detect(picture.rgb)
         for name, change in DEGRADATIONS.items():
             rows[name] += [check(replace(picture, rgb=change(picture.rgb)), faces)] if faces else []

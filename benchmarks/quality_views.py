@@ -15,7 +15,7 @@ import numpy as np
 
 from analyzer import face, geometry, quality, roi
 from analyzer.values import Points
-from benchmarks import corpus
+from benchmarks import dataset
 
 EYE_MARKS = Path(__file__).with_name("closed_eyes.json")
 YAW_DEG = (0, 10, 20, 25, 30, 35, 40, 45, 50, 60, 91)  # limits of the rows
@@ -33,7 +33,7 @@ def hidden(landmarks: Mapping[str, Points], yaw_deg: float) -> tuple[bool, bool]
 
 def by_yaw(paths: Iterable[Path]) -> dict[str, dict[str, float]]:
     """Range of yaw → number of faces, and the shares of them whose far cheek and far under-eye are left out."""
-    faces = [found[0] for found in (face.detect(corpus.load(path).rgb) for path in paths) if found]
+    faces = [found[0] for found in (face.detect(dataset.load(path).rgb) for path in paths) if found]
     known = [
         (abs(one.yaw_deg), hidden(geometry.landmarks(one), one.yaw_deg)) for one in faces if one.yaw_deg is not None
     ]
@@ -49,8 +49,8 @@ def by_yaw(paths: Iterable[Path]) -> dict[str, dict[str, float]]:
 def eye_marks(*, held_out: bool) -> list[tuple[Path, bool]]:
     """Pictures of one half with whether the eyes are closed."""
     marks = json.loads(EYE_MARKS.read_text(encoding="utf-8"))
-    paths = [(corpus.data_root() / name, word == "closed") for word in ("closed", "open") for name in marks[word]]
-    return [(path, closed) for path, closed in paths if corpus.held_out(path) == held_out]
+    paths = [(dataset.data_root() / name, word == "closed") for word in ("closed", "open") for name in marks[word]]
+    return [(path, closed) for path, closed in paths if dataset.held_out(path) == held_out]
 
 
 def closed_eyes(marks: Sequence[tuple[Path, bool]]) -> dict[str, Any]:
@@ -66,13 +66,13 @@ def closed_eyes(marks: Sequence[tuple[Path, bool]]) -> dict[str, Any]:
         "hits": below[True],
         "open": len(measured[False]),
         "false_alarms": below[False],
-        "auc": corpus.auc([-score for score in scores], words) if measured[True] and measured[False] else None,
+        "auc": dataset.auc([-score for score in scores], words) if measured[True] and measured[False] else None,
     }
 
 
 def eyes_of(path: Path) -> float | None:
     """Openness of the eyes in a picture as the gate measures it; None where there is no face or it cannot be told."""
-    picture = corpus.load(path)
+    picture = dataset.load(path)
     found = face.detect(picture.rgb)
     return quality.openness(roi.extract(picture, found[0])) if found else None
 

@@ -29,7 +29,7 @@ from analyzer import calibration, pipeline
 from analyzer.conditions import CONDITIONS
 from analyzer.ensemble import Ensemble
 from analyzer.values import Finding, Rgb
-from benchmarks import corpus
+from benchmarks import dataset
 
 SOURCES = {
     "acne04/*": 0.4,
@@ -72,14 +72,14 @@ def main() -> None:
     repeats = repeat(choose(options.faces, held_out=True), options.draws)
     table = [verdict(name, repeats) for name in CONDITIONS]
     print_table(table, repeats)
-    print(f"written to {corpus.write('repeatability', table)}")
+    print(f"written to {dataset.write('repeatability', table)}")
 
 
 def choose(faces: int, *, held_out: bool) -> list[Path]:
-    rng = np.random.default_rng(corpus.SEED)
+    rng = np.random.default_rng(dataset.SEED)
     chosen: list[Path] = []
     for pattern, share in SOURCES.items():
-        paths = [path for path in corpus.pictures(pattern) if corpus.held_out(path) == held_out]
+        paths = [path for path in dataset.pictures(pattern) if dataset.held_out(path) == held_out]
         count = min(len(paths), round(share * faces))
         chosen += [paths[i] for i in sorted(rng.choice(len(paths), count, replace=False))]
     return chosen
@@ -87,9 +87,9 @@ def choose(faces: int, *, held_out: bool) -> list[Path]:
 
 def repeat(paths: Sequence[Path], draws: int) -> list[Repeats]:
     """Analyse every picture and `draws` perturbed copies; pictures that are refused as they are are left out."""
-    rng = np.random.default_rng(corpus.SEED)
+    rng = np.random.default_rng(dataset.SEED)
     kept = []
-    for path in corpus.progress(paths, "repeatability"):
+    for path in dataset.progress(paths, "repeatability"):
         rgb = enlarged(path)
         original = analyse(encode(rgb, 95))
         if original is None:
@@ -101,7 +101,7 @@ def repeat(paths: Sequence[Path], draws: int) -> list[Repeats]:
 
 
 def enlarged(path: Path) -> Rgb:
-    rgb = corpus.load(path).rgb
+    rgb = dataset.load(path).rgb
     return cv2.resize(rgb, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC) if "utkface" in path.parts else rgb
 
 

@@ -31,7 +31,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analyzer import runtime
-from benchmarks import corpus
+from benchmarks import dataset
 
 SIZE_PX = 192
 LAYERS = ((16, 2), (32, 2), (64, 2), (64, 1), (64, 1), (128, 2), (128, 1))  # channels and stride of each convolution
@@ -69,7 +69,7 @@ def main() -> None:
         print_row(row, table[0]["output"])
     for row in table:
         del row["output"]
-    print(f"written to {corpus.write('runtime', {'cores': os.cpu_count(), 'rows': table})}")
+    print(f"written to {dataset.write('runtime', {'cores': os.cpu_count(), 'rows': table})}")
 
 
 def usable(name: str, with_onnx: bool) -> bool:

@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from analyzer import face, roi
 from analyzer.roi import Roi
 from analyzer.values import Mask
-from benchmarks import corpus
+from benchmarks import dataset
 
 MARKS = Path(__file__).with_name("marks") / "skin_marks.json"
 TARGETS = {"impurity": 0.08, "coverage": 0.75}
@@ -60,14 +60,14 @@ def main() -> None:
     parser.add_argument("--landmarks", action="store_true", help="take the teacher's landmarks instead of the detector")
     parser.add_argument("--draw", type=Path, metavar="DIR", help="write one overlay per face to this folder")
     options = parser.parse_args()
-    if not corpus.data_root().is_dir():
-        parser.error(f"the marked pictures are not here: {corpus.data_root()} (set SKIN_DATA)")
+    if not dataset.data_root().is_dir():
+        parser.error(f"the marked pictures are not here: {dataset.data_root()} (set SKIN_DATA)")
     cv2.setNumThreads(1)
     rows = [row(entry, teacher=options.landmarks, draw=options.draw) for entry in entries()]
     table = summarise(rows)
     print_table(table)
     name = "skin_mask_landmarks" if options.landmarks else "skin_mask"
-    print(f"written to {corpus.write(name, {'targets': TARGETS, 'groups': table, 'faces': rows})}")
+    print(f"written to {dataset.write(name, {'targets': TARGETS, 'groups': table, 'faces': rows})}")
 
 
 def entries() -> list[dict[str, Any]]:
@@ -156,10 +156,10 @@ def print_table(table: Mapping[str, Any]) -> None:
 
 def _roi(entry: Mapping[str, Any], *, teacher: bool) -> Roi | None:
     """Roi of the marked face: the best found face whose centre lies in the marked box."""
-    path = corpus.data_root() / entry["path"]
+    path = dataset.data_root() / entry["path"]
     if teacher:
-        return corpus.teacher_roi(path)
-    picture = corpus.load(path)
+        return dataset.teacher_roi(path)
+    picture = dataset.load(path)
     x, y, width, height = (value * picture.scale for value in entry["face_box"])
     for candidate in face.detect(picture.rgb):
         centre_x, centre_y = candidate.box.centre
@@ -175,7 +175,7 @@ def _summary(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         return summary
     for name in ("impurity", "coverage", "unmarked"):
         values = [r[name] for r in found]
-        summary[name] = {"mean": float(np.mean(values)), "interval": corpus.interval(np.mean, values)}
+        summary[name] = {"mean": float(np.mean(values)), "interval": dataset.interval(np.mean, values)}
     summary["within_targets"] = sum(
         r["impurity"] <= TARGETS["impurity"] and r["coverage"] >= TARGETS["coverage"] for r in found
     )
@@ -196,7 +196,7 @@ def _eroded(mask: Mask, band_px: float) -> Mask:
 
 def _draw(folder: Path, entry: Mapping[str, Any], marks: Marks, mask: Mask) -> None:
     """Overlay of one face: covered skin green, missed skin blue, mask on what is no skin red, on unmarked yellow."""
-    photo = corpus.load(corpus.data_root() / entry["path"])
+    photo = dataset.load(dataset.data_root() / entry["path"])
     to_raster = marks.to_raster.copy()
     to_raster[:, :2] /= photo.scale
     picture = cv2.warpAffine(photo.rgb, to_raster, mask.shape[::-1], flags=cv2.INTER_AREA)[..., ::-1].copy()

@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import corpus
+from benchmarks import dataset
 
 TARGET = 15.0  # times as fast as fit
 CLASSES, BATCH, SIDE_PX = 6, 32, 224
@@ -49,7 +49,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         table = compared(Path(folder), options.pictures, options.rounds, options.views)
     print_table(table)
-    print(f"written to {corpus.write('training', table)}")
+    print(f"written to {dataset.write('training', table)}")
 
 
 def compared(folder: Path, count: int, rounds: int, views: int) -> dict[str, Any]:

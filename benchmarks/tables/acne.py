@@ -24,7 +24,7 @@ import numpy as np
 from analyzer.conditions import acne
 from analyzer.roi import Roi
 from analyzer.values import Box, Finding, Severity
-from benchmarks import corpus
+from benchmarks import dataset
 
 TARGET_RANK = 0.65  # Spearman of score and severity
 TARGET_FALSE_ALARMS = 0.05  # share of adults aged 20 to 35 with severity moderate or high
@@ -54,14 +54,14 @@ class Case:
 def rows(tuning: bool = False) -> list[Row]:
     """All figures of the table; `tuning` takes the other half of the pictures."""
     split = "tuning" if tuning else "held-out"
-    chosen = [path for path in corpus.pictures("acne04/*") if corpus.held_out(path) != tuning]
-    faceless = [path for path in chosen if corpus.teacher_landmarks(path) is None]
-    service = _cases(chosen, corpus.service_roi, "service")
-    teacher = _cases([path for path in chosen if path not in set(faceless)], corpus.teacher_roi, "teacher")
-    close_up = _cases(faceless, corpus.close_up_roi, "close-up")
+    chosen = [path for path in dataset.pictures("acne04/*") if dataset.held_out(path) != tuning]
+    faceless = [path for path in chosen if dataset.teacher_landmarks(path) is None]
+    service = _cases(chosen, dataset.service_roi, "service")
+    teacher = _cases([path for path in chosen if path not in set(faceless)], dataset.teacher_roi, "teacher")
+    close_up = _cases(faceless, dataset.close_up_roi, "close-up")
     table = _severity_rows("service", service, chosen) + _severity_rows("teacher", teacher, chosen)
     table += _severity_rows("close-up", close_up, faceless)
-    visible = [path for path in chosen if path not in set(faceless) or corpus.is_marked_face(path)]
+    visible = [path for path in chosen if path not in set(faceless) or dataset.is_marked_face(path)]
     table += [_coverage_row("service, visible faces", _measured(service), visible, level) for level in range(4)]
     table += _spot_rows("service", service) + _spot_rows("teacher", teacher)
     table += _false_alarm_rows(tuning)
@@ -88,30 +88,30 @@ def agrees(spot: Box, box: Box) -> bool:
 
 def _cases(paths: Sequence[Path], find: Callable[[Path], Roi | None], label: str, gate: bool = True) -> list[Case]:
     cases = []
-    for path in corpus.progress(paths, f"acne, {label}"):
+    for path in dataset.progress(paths, f"acne, {label}"):
         roi = find(path)
         if roi is not None:
-            cases.append(Case(path, acne.measure(roi, gate=gate), corpus.tone_group(roi), _baselines(path, roi)))
+            cases.append(Case(path, acne.measure(roi, gate=gate), dataset.tone_group(roi), _baselines(path, roi)))
     return cases
 
 
 def _baselines(path: Path, roi: Roi) -> Measures:
     skin = roi.lab[roi.skin] if roi.skin.any() else roi.lab.reshape(-1, 3)
-    rgb = corpus.load(path).rgb
+    rgb = dataset.load(path).rgb
     frame = cv2.cvtColor(cv2.resize(rgb, (64, 64), interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2LAB)
     return {
         "mean a* of the skin": float(skin[:, 1].mean()),
         "mean a* of the frame": float(frame[..., 1].mean()),
         "mean L* of the skin": float(skin[:, 0].mean()),
-        "sharpness": corpus.sharpness(roi),
-        "picture size": float(corpus.picture_size(path)),
+        "sharpness": dataset.sharpness(roi),
+        "picture size": float(dataset.picture_size(path)),
     }
 
 
 def _severity_rows(way: str, cases: Sequence[Case], pictures: Sequence[Path]) -> list[Row]:
     """Rank correlation with severity, over all and per tone; coverage and agreement of the severity words."""
     measured = _measured(cases)
-    tones = {tone: [case for case in measured if case.tone == tone] for tone in corpus.TONES}
+    tones = {tone: [case for case in measured if case.tone == tone] for tone in dataset.TONES}
     table = [_rank_row(f"Spearman of score and severity, {way}", measured, len(pictures), baselines=True)]
     table += [
         _rank_row(f"Spearman of score and severity, {way}, {tone} skin", group, None)
@@ -128,15 +128,15 @@ def _rank_row(figure: str, cases: Sequence[Case], pictures: int | None, baseline
     truth = [case.severity for case in cases]
     row: Row = {
         "figure": figure,
-        "value": corpus.spearman(scores, truth),
-        "interval": corpus.interval(corpus.spearman, scores, truth),
+        "value": dataset.spearman(scores, truth),
+        "interval": dataset.interval(dataset.spearman, scores, truth),
         "n": len(cases),
         "n_refused": None if pictures is None else pictures - len(cases),
         "target": TARGET_RANK,
     }
     if baselines:
         names = [name for name in cases[0].baselines if len({case.baselines[name] for case in cases}) > 1]
-        row["baselines"] = {name: corpus.spearman([case.baselines[name] for case in cases], truth) for name in names}
+        row["baselines"] = {name: dataset.spearman([case.baselines[name] for case in cases], truth) for name in names}
     return row
 
 
@@ -195,22 +195,22 @@ def _share_row(figure: str, part: np.ndarray, whole: np.ndarray) -> Row:
     return {
         "figure": figure,
         "value": share(part, whole),
-        "interval": corpus.interval(share, part, whole),
+        "interval": dataset.interval(share, part, whole),
         "n": int(whole.sum()),
     }
 
 
 def _false_alarm_rows(tuning: bool) -> list[Row]:
     """Young adults of UTKFace, 128 px, so the size gate is off: how often is acne called moderate or worse?"""
-    young = [path for path in corpus.pictures("utkface/*") if 20 <= int(path.name.split("_")[0]) <= 35]
-    young = [path for path in young if corpus.held_out(path) != tuning]
-    drawn = np.random.default_rng(corpus.SEED).permutation(len(young))[:YOUNG_ADULTS]
-    cases = _cases([young[index] for index in drawn], corpus.teacher_roi, "young adults", gate=False)
+    young = [path for path in dataset.pictures("utkface/*") if 20 <= int(path.name.split("_")[0]) <= 35]
+    young = [path for path in young if dataset.held_out(path) != tuning]
+    drawn = np.random.default_rng(dataset.SEED).permutation(len(young))[:YOUNG_ADULTS]
+    cases = _cases([young[index] for index in drawn], dataset.teacher_roi, "young adults", gate=False)
     cases = [case for case in cases if case.finding.score is not None]
     groups = {"all": cases}
-    for race in corpus.RACES:
-        groups[race] = [case for case in cases if corpus.race(case.path) == race]
-    for tone in corpus.TONES:
+    for race in dataset.RACES:
+        groups[race] = [case for case in cases if dataset.race(case.path) == race]
+    for tone in dataset.TONES:
         groups[f"{tone} skin"] = [case for case in cases if case.tone == tone]
     return [
         _alarm_row(name, group, len(drawn) - len(cases) if name == "all" else None)
@@ -224,7 +224,7 @@ def _alarm_row(name: str, cases: Sequence[Case], refused: int | None) -> Row:
     return {
         "figure": f"moderate or worse on UTKFace aged 20 to 35, size gate off, {name}",
         "value": float(alarms.mean()),
-        "interval": corpus.interval(lambda column: float(np.mean(column)), alarms),
+        "interval": dataset.interval(lambda column: float(np.mean(column)), alarms),
         "n": len(cases),
         "n_refused": refused,
         "target": TARGET_FALSE_ALARMS,
@@ -249,4 +249,4 @@ if __name__ == "__main__":
     parser.add_argument("--tuning", action="store_true", help="the half that thresholds were chosen on")
     result = rows(parser.parse_args().tuning)
     _print(result)
-    corpus.write("acne", result)
+    dataset.write("acne", result)

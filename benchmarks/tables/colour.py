@@ -26,13 +26,13 @@ from analyzer import face, geometry, roi, skin
 from analyzer.conditions import dark_spots, pigmentation, redness
 from analyzer.roi import Roi
 from analyzer.values import Finding, Photo
-from benchmarks import corpus
+from benchmarks import dataset
 
 TARGET = 0.85  # area under the ROC curve
 COMMON_PX = 160  # short side that dermalscan4 is brought to; a few of its pictures are 130 px
 WATERMARK = (slice(385, 512), slice(0, 120))  # rows and columns of the 512 px frame
 LEAST_GROUP = 20  # pictures
-DERMNET = ("rosacea", "melasma", "solar_lentigo", "vitiligo")
+DERMNET = ("rosacea", "melasma", "solar_lentigo")
 DERMALSCAN = ("clear_skin", "dark_spot", "puffy_eyes", "wrinkles")
 Row = dict[str, Any]
 Measure = Callable[..., Finding]
@@ -54,12 +54,12 @@ class Case:
             "mean a*": float(frame[..., 1].mean()),
             "mean L*": float(frame[..., 0].mean()),
             "picture size": float(self.size_px),
-            "sharpness": corpus.sharpness(self.roi),
+            "sharpness": dataset.sharpness(self.roi),
         }
 
     @property
     def tone(self) -> str:
-        return corpus.tone_group(self.roi)
+        return dataset.tone_group(self.roi)
 
 
 def rows(tuning: bool = False, whole: bool = False) -> list[Row]:
@@ -67,20 +67,20 @@ def rows(tuning: bool = False, whole: bool = False) -> list[Row]:
     split = "whole" if whole else "tuning" if tuning else "held-out"
 
     def chosen(source: str, kinds: Sequence[str]) -> list[Path]:
-        paths = [path for kind in kinds for path in corpus.pictures(f"{source}/{kind}/*")]
-        return [path for path in paths if whole or corpus.held_out(path) != tuning]
+        paths = [path for kind in kinds for path in dataset.pictures(f"{source}/{kind}/*")]
+        return [path for path in paths if whole or dataset.held_out(path) != tuning]
 
     dermnet, scan = chosen("dermnet_facial", DERMNET), chosen("dermalscan4", DERMALSCAN)
     table: list[Row] = []
     frames = _cases(dermnet, _unmarked, "dermnet_facial")
-    for way, cases in (("whole frame", frames), ("taken for a face", _cases(dermnet, corpus.service_roi, "finder"))):
-        others = ("melasma", "solar_lentigo", "vitiligo")
+    for way, cases in (("whole frame", frames), ("taken for a face", _cases(dermnet, dataset.service_roi, "finder"))):
+        others = ("melasma", "solar_lentigo")
         table += _against("redness", redness.measure, f"rosacea, {way}", cases, ("rosacea",), others, len(dermnet))
-        brown, rest = ("melasma", "solar_lentigo"), ("rosacea", "vitiligo")
+        brown, rest = ("melasma", "solar_lentigo"), ("rosacea",)
         table += _against("dark_spots", dark_spots.measure, f"brown, {way}", cases, brown, rest, len(dermnet))
     for brown in ("melasma", "solar_lentigo"):
         table += _against("dark_spots", dark_spots.measure, f"{brown}, whole frame", frames, (brown,), rest, None)
-    uneven = ("melasma", "solar_lentigo", "vitiligo")
+    uneven = ("melasma", "solar_lentigo")
     table += _against("pigmentation", pigmentation.measure, "whole frame", frames, uneven, ("rosacea",), len(dermnet))
     for way, find in (("whole frame", _common_frame), ("service", _common_face), ("teacher", _common_teacher)):
         cases = _cases(scan, find, f"dermalscan4, {way}")
@@ -94,8 +94,8 @@ def rows(tuning: bool = False, whole: bool = False) -> list[Row]:
 
 
 def _cases(paths: Sequence[Path], find: Callable[[Path], Roi | None], label: str) -> list[Case]:
-    found = ((path, find(path)) for path in corpus.progress(paths, f"colour, {label}"))
-    return [Case(path, seen, path.parent.name, corpus.picture_size(path)) for path, seen in found if seen is not None]
+    found = ((path, find(path)) for path in dataset.progress(paths, f"colour, {label}"))
+    return [Case(path, seen, path.parent.name, dataset.picture_size(path)) for path, seen in found if seen is not None]
 
 
 def _against(
@@ -113,7 +113,7 @@ def _against(
     pairs = [(case, finding) for case, finding in zip(used, findings, strict=True) if finding.score is not None]
     title = f"{name} AUC, {label}: {' + '.join(positive)} against {' + '.join(negative)}"
     table = [_auc_row(title, pairs, positive, len(used) if pictures is None else pictures)]
-    for tone in corpus.TONES:
+    for tone in dataset.TONES:
         group = [pair for pair in pairs if pair[0].tone == tone]
         if len(group) >= LEAST_GROUP:
             table.append(_auc_row(f"{title}, {tone} skin", group, positive, None))
@@ -131,17 +131,17 @@ def _auc_row(figure: str, pairs: Sequence[tuple[Case, Finding]], positive: Seque
     known = [case.baselines for case, _ in pairs]
     names = [name for name in known[0] if len({values[name] for values in known}) > 1]
     return row | {
-        "value": corpus.auc(raws, truth),
-        "interval": corpus.interval(corpus.auc, raws, truth),
-        "baselines": {name: corpus.auc([values[name] for values in known], truth) for name in names},
+        "value": dataset.auc(raws, truth),
+        "interval": dataset.interval(dataset.auc, raws, truth),
+        "baselines": {name: dataset.auc([values[name] for values in known], truth) for name in names},
     }
 
 
 def _subjects() -> list[Row]:
     """skin_defects: redness subjects against the others, front views through the service's own finder, gate on."""
-    paths = corpus.pictures("skin_defects/*/*/front.jpg")
-    seen = [(path, corpus.service_roi(path)) for path in corpus.progress(paths, "colour, skin_defects")]
-    cases = [Case(path, found, path.parts[-3], corpus.picture_size(path)) for path, found in seen if found is not None]
+    paths = dataset.pictures("skin_defects/*/*/front.jpg")
+    seen = [(path, dataset.service_roi(path)) for path in dataset.progress(paths, "colour, skin_defects")]
+    cases = [Case(path, found, path.parts[-3], dataset.picture_size(path)) for path, found in seen if found is not None]
     pairs = [(case, redness.measure(case.roi)) for case in cases]
     pairs = [(case, finding) for case, finding in pairs if finding.score is not None]
     row = _auc_row("redness AUC, skin_defects: redness subjects against the others", pairs, ("redness",), len(paths))
@@ -150,14 +150,14 @@ def _subjects() -> list[Row]:
 
 def _unmarked(path: Path) -> Roi:
     """The whole frame without the corner of the watermark."""
-    seen = corpus.close_up_roi(path)
+    seen = dataset.close_up_roi(path)
     mask = seen.skin.copy()
     mask[WATERMARK] = False
     return roi.from_parts(seen.rgb, mask, {}, to_original=seen.to_original, scale=seen.scale)
 
 
 def _common(path: Path) -> Photo:
-    picture = corpus.load(path)
+    picture = dataset.load(path)
     height, width = picture.rgb.shape[:2]
     factor = COMMON_PX / min(height, width)
     size = (round(width * factor), round(height * factor))
@@ -180,12 +180,12 @@ def _common_face(path: Path) -> Roi | None:
 
 
 def _common_teacher(path: Path) -> Roi | None:
-    points, picture = corpus.teacher_landmarks(path), _common(path)
+    points, picture = dataset.teacher_landmarks(path), _common(path)
     if points is None:
         return None
-    width, height = corpus.load(path).original_size
+    width, height = dataset.load(path).original_size
     factors = np.float32([picture.rgb.shape[1] / width, picture.rgb.shape[0] / height])
-    return roi.extract(picture, corpus.teacher_face(points * factors))
+    return roi.extract(picture, dataset.teacher_face(points * factors))
 
 
 def main() -> None:

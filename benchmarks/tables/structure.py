@@ -32,7 +32,7 @@ from analyzer import geometry, roi
 from analyzer.conditions import pores, texture, under_eye, wrinkles
 from analyzer.roi import Roi
 from analyzer.values import Box, Face, Finding, Mask, Photo, Rgb
-from benchmarks import corpus
+from benchmarks import dataset
 
 COMMON_PX = 128  # side to which the 512 px crop is reduced: the largest that small and large pictures share
 COMMON_BLUR_PX = 2.6  # working px to which sharper crops are blurred
@@ -48,7 +48,7 @@ MEASURES: Mapping[str, Callable[..., Finding]] = {
     "texture": texture.measure,
     "pores": pores.measure,
 }
-WAYS: Mapping[str, Callable[[Path], Roi | None]] = {"service": corpus.service_roi, "teacher": corpus.teacher_roi}
+WAYS: Mapping[str, Callable[[Path], Roi | None]] = {"service": dataset.service_roi, "teacher": dataset.teacher_roi}
 PERTURBED = 40  # faces for the table of perturbations
 Row = dict[str, Any]
 
@@ -85,7 +85,7 @@ def common_resolution(face: Roi) -> Roi:
 
 def grades(path: Path) -> list[tuple[int, Box]]:
     """Grade 0..3 and box in picture pixels of each label of a dark_circles picture."""
-    height, width = corpus.load(path).rgb.shape[:2]
+    height, width = dataset.load(path).rgb.shape[:2]
     found = []
     for line in (path.parent.parent / "labels" / f"{path.stem}.txt").read_text().splitlines():
         kind, x, y, w, h = (float(part) for part in line.split()[:5])
@@ -96,7 +96,7 @@ def grades(path: Path) -> list[tuple[int, Box]]:
 def labelled_roi(path: Path) -> Roi | None:
     """Mean face whose under-eye crescents lie on the labelled boxes; with a single box only that eye is kept."""
     boxes = sorted((box for _, box in grades(path)), key=lambda box: box.x)
-    photo, points = corpus.load(path), _mean_face()
+    photo, points = dataset.load(path), _mean_face()
     crescents = [under_eye.crescent(points[under_eye.EYES[side]]) for side in ("left", "right")]
     centres = np.array([(crescent.min(axis=0) + crescent.max(axis=0)) / 2 for crescent in crescents])
     targets = np.array([boxes[0].centre, boxes[-1].centre])
@@ -107,7 +107,7 @@ def labelled_roi(path: Path) -> Roi | None:
         matrix = np.array([[zoom, 0, 0], [0, zoom, 0]])
         matrix[:, 2] = targets[0] - zoom * centres[0]
     landmarks = {name: geometry.transform(matrix, group) for name, group in points.items()}
-    face = roi.extract(photo, corpus.teacher_face(np.concatenate([landmarks[name] for name in geometry.GROUPS])))
+    face = roi.extract(photo, dataset.teacher_face(np.concatenate([landmarks[name] for name in geometry.GROUPS])))
     return face if len(boxes) > 1 else _left_half(face)
 
 
@@ -148,42 +148,42 @@ def _wrinkles(tuning: bool) -> list[Row]:
                 for half in (tuning, not tuning)
             }
             title = f"AUC of wrinkles against clear, {name}, {way}"
-            table.append(_row("wrinkles", title, corpus.auc, cases[tuning], 0.85))
-            table.append(_row("wrinkles", f"{title}, both halves", corpus.auc, [*cases[True], *cases[False]], 0.85))
+            table.append(_row("wrinkles", title, dataset.auc, cases[tuning], 0.85))
+            table.append(_row("wrinkles", f"{title}, both halves", dataset.auc, [*cases[True], *cases[False]], 0.85))
     return table
 
 
 def _ages(tuning: bool) -> list[Row]:
     """Rank correlation with age, over all, per race and per tone, for wrinkles; over all for texture."""
     adults = [path for path in _chosen("utkface/*", tuning) if 20 <= _age(path) <= 80]
-    drawn = [adults[index] for index in np.random.default_rng(corpus.SEED).permutation(len(adults))[:ADULTS]]
+    drawn = [adults[index] for index in np.random.default_rng(dataset.SEED).permutation(len(adults))[:ADULTS]]
     table = []
     for way, find in WAYS.items():
-        pairs = [(path, find(path)) for path in corpus.progress(drawn, f"age, {way}")]
+        pairs = [(path, find(path)) for path in dataset.progress(drawn, f"age, {way}")]
         cases = [_assessed(path, face, wrinkles.measure, _age(path)) for path, face in pairs]
-        table.append(_row("wrinkles", f"Spearman with age 20 to 80, gate off, {way}", corpus.spearman, cases, 0.3))
-        for group in (*corpus.RACES, *(f"{tone} skin" for tone in corpus.TONES)):
+        table.append(_row("wrinkles", f"Spearman with age 20 to 80, gate off, {way}", dataset.spearman, cases, 0.3))
+        for group in (*dataset.RACES, *(f"{tone} skin" for tone in dataset.TONES)):
             part = [case for case in cases if group in (case.group, case.tone)]
             title = f"Spearman with age 20 to 80, gate off, {way}, {group}"
-            table += [_row("wrinkles", title, corpus.spearman, part, 0.3)] if _enough(part) else []
+            table += [_row("wrinkles", title, dataset.spearman, part, 0.3)] if _enough(part) else []
         rough = [_assessed(path, face, texture.measure, _age(path)) for path, face in pairs]
-        table.append(_row("texture", f"Spearman with age 20 to 80, gate off, {way}", corpus.spearman, rough, None))
+        table.append(_row("texture", f"Spearman with age 20 to 80, gate off, {way}", dataset.spearman, rough, None))
     return table
 
 
 def _under_eye(tuning: bool) -> list[Row]:
     table = []
-    for way, find in (("service", corpus.service_roi), ("labels", labelled_roi)):
+    for way, find in (("service", dataset.service_roi), ("labels", labelled_roi)):
         for scope, chosen in (
             ("", _chosen("dark_circles/images/*", tuning)),
-            (", both halves", corpus.pictures("dark_circles/images/*")),
+            (", both halves", dataset.pictures("dark_circles/images/*")),
         ):
             cases = [
                 _assessed(path, find(path), under_eye.measure, max(grade for grade, _ in grades(path)))
                 for path in chosen
             ]
             title = f"Spearman with the worst dark-circles grade, gate off, {way}{scope}"
-            table.append(_row("under_eye", title, corpus.spearman, cases, 0.4))
+            table.append(_row("under_eye", title, dataset.spearman, cases, 0.4))
     return table
 
 
@@ -192,7 +192,7 @@ def _puffiness(tuning: bool) -> list[Row]:
     paths = [
         (path, label)
         for label, folder in enumerate(("clear_skin", "puffy_eyes"))
-        for path in corpus.pictures(f"dermalscan4/{folder}/*")
+        for path in dataset.pictures(f"dermalscan4/{folder}/*")
     ]
     table = []
     for title, key in (("puffiness", "puffiness_percent"), ("under-eye score", "raw")):
@@ -201,7 +201,7 @@ def _puffiness(tuning: bool) -> list[Row]:
             _row(
                 "under_eye",
                 f"AUC of puffy eyes against clear by {title}, gate off, teacher, both halves",
-                corpus.auc,
+                dataset.auc,
                 cases,
                 None,
             )
@@ -211,10 +211,10 @@ def _puffiness(tuning: bool) -> list[Row]:
 
 def _patches(tuning: bool) -> list[Row]:
     """Close-ups against cheeks of clear faces, both as patches of the same size."""
-    faces = [corpus.teacher_roi(path) for path in _chosen("dermalscan4/clear_skin/*", tuning)]
+    faces = [dataset.teacher_roi(path) for path in _chosen("dermalscan4/clear_skin/*", tuning)]
     clear = [patch for face in faces if face is not None and face.scale <= CLEAR_SCALE for patch in cheek_patches(face)]
     patches = {
-        folder: [corpus.load(path).rgb for path in _chosen(f"closeups/{folder}/*", tuning)] for folder in CLOSE_UPS
+        folder: [dataset.load(path).rgb for path in _chosen(f"closeups/{folder}/*", tuning)] for folder in CLOSE_UPS
     }
     contests = [("texture", "bopeng"), ("texture", "komedo"), ("pores", "komedo"), ("pores", "bopeng")]
     table = [
@@ -229,7 +229,7 @@ def _patches(tuning: bool) -> list[Row]:
 def _contest(name: str, affected: Sequence[Rgb], others: Sequence[Rgb], title: str) -> Row:
     cases = [_patch_case(patch, MEASURES[name], 0) for patch in others]
     cases += [_patch_case(patch, MEASURES[name], 1) for patch in affected]
-    return _row(name, f"AUC of {title}, as patches", corpus.auc, cases, None)
+    return _row(name, f"AUC of {title}, as patches", dataset.auc, cases, None)
 
 
 def _perturbations(tuning: bool) -> list[Row]:
@@ -238,11 +238,11 @@ def _perturbations(tuning: bool) -> list[Row]:
         _chosen("acne04/levle[01]*.jpg", tuning)[: PERTURBED // 2],
         _chosen("dermalscan4/*/*", tuning)[: PERTURBED // 2],
     )
-    paths = [path for source in sources for path in source if corpus.teacher_landmarks(path) is not None]
+    paths = [path for source in sources for path in source if dataset.teacher_landmarks(path) is not None]
     changes: dict[tuple[str, str], list[float]] = {}
     lost: dict[tuple[str, str], int] = {}
-    for path in corpus.progress(paths, "perturbations"):
-        photo, face = corpus.load(path), corpus.teacher_face(_teacher(path))
+    for path in dataset.progress(paths, "perturbations"):
+        photo, face = dataset.load(path), dataset.teacher_face(_teacher(path))
         before = _scores(roi.extract(photo, face))
         for kind, (rgb, zoom) in _copies(photo.rgb).items():
             copy = Photo(rgb, (rgb.shape[1], rgb.shape[0]), 1.0, photo.media_type)
@@ -257,7 +257,7 @@ def _perturbations(tuning: bool) -> list[Row]:
             "table": name,
             "figure": f"mean absolute change of the score, {kind}, teacher",
             "value": float(np.mean(np.abs(values))),
-            "interval": corpus.interval(lambda column: float(np.mean(np.abs(column))), values),
+            "interval": dataset.interval(lambda column: float(np.mean(np.abs(column))), values),
             "n": len(values),
             "n_refused": lost.get((name, kind), 0),
             "target": None,
@@ -268,7 +268,7 @@ def _perturbations(tuning: bool) -> list[Row]:
 
 
 def _chosen(pattern: str, tuning: bool) -> list[Path]:
-    return [path for path in corpus.pictures(pattern) if corpus.held_out(path) != tuning]
+    return [path for path in dataset.pictures(pattern) if dataset.held_out(path) != tuning]
 
 
 def _case(
@@ -286,23 +286,23 @@ def _case(
 
 def _assessed(path: Path, face: Roi | None, measure: Callable[..., Finding], label: float, *, key: str = "raw") -> Case:
     """Gate off; no face counts as refused."""
-    race = corpus.race(path)
+    race = dataset.race(path)
     if face is None:
         return Case(label, None, race, "", {})
     baselines = {
         "mean L*": float(face.baseline_lab[0]),
-        "picture size": float(corpus.picture_size(path)),
-        "sharpness": corpus.sharpness(face),
+        "picture size": float(dataset.picture_size(path)),
+        "sharpness": dataset.sharpness(face),
         "minus blur": -face.edge_blur_px,
     }
-    return Case(label, measure(face, gate=False).evidence.get(key), race, f"{corpus.tone_group(face)} skin", baselines)
+    return Case(label, measure(face, gate=False).evidence.get(key), race, f"{dataset.tone_group(face)} skin", baselines)
 
 
 def _patch_case(patch: Rgb, measure: Callable[..., Finding], label: float) -> Case:
     whole = patch_roi(patch)
     baselines = {
         "mean L*": float(whole.lab[..., 0].mean()),
-        "sharpness": corpus.sharpness(whole),
+        "sharpness": dataset.sharpness(whole),
     }
     return Case(label, measure(whole, gate=False).evidence.get("raw"), "", "", baselines)
 
@@ -316,7 +316,7 @@ def _row(table: str, figure: str, statistic: Callable[..., float], cases: Sequen
         "table": table,
         "figure": figure,
         "value": statistic(values, labels),
-        "interval": corpus.interval(statistic, values, labels),
+        "interval": dataset.interval(statistic, values, labels),
         "n": len(seen),
         "n_refused": len(cases) - len(seen),
         "target": target,
@@ -376,7 +376,7 @@ def _similarity(source: NDArray[np.floating], target: NDArray[np.floating]) -> N
 
 
 def _teacher(path: Path) -> NDArray[np.float32]:
-    points = corpus.teacher_landmarks(path)
+    points = dataset.teacher_landmarks(path)
     assert points is not None
     return points
 
@@ -403,4 +403,4 @@ if __name__ == "__main__":
     options = parser.parse_args()
     result = rows(options.tuning)
     _print(result)
-    corpus.write("structure_tuning" if options.tuning else "structure", result)
+    dataset.write("structure_tuning" if options.tuning else "structure", result)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from analyzer import skin_tone
-from benchmarks import corpus
+from benchmarks import dataset
 
 PER_GROUP = 120  # pictures
 ADULT = 18  # years
@@ -26,7 +26,7 @@ Row = dict[str, Any]
 def rows(tuning: bool = False) -> list[Row]:
     """Quantiles per race code and the two rank figures; `tuning` takes the other half of the pictures."""
     split = "tuning" if tuning else "held-out"
-    angles = {race: _angles(_chosen(code, tuning), race) for code, race in enumerate(corpus.RACES)}
+    angles = {race: _angles(_chosen(code, tuning), race) for code, race in enumerate(dataset.RACES)}
     table = [
         {
             "figure": f"ITA, {quantile} % quantile, degrees, {race}",
@@ -41,14 +41,14 @@ def rows(tuning: bool = False) -> list[Row]:
 
 
 def _chosen(code: int, tuning: bool) -> list[Path]:
-    named = [(path, path.name.split("_")) for path in corpus.pictures("utkface/*") if corpus.held_out(path) != tuning]
+    named = [(path, path.name.split("_")) for path in dataset.pictures("utkface/*") if dataset.held_out(path) != tuning]
     adults = [path for path, parts in named if len(parts) == 4 and int(parts[0]) >= ADULT and parts[2] == str(code)]
-    picks = np.random.default_rng(corpus.SEED).permutation(len(adults))[:PER_GROUP]
+    picks = np.random.default_rng(dataset.SEED).permutation(len(adults))[:PER_GROUP]
     return [adults[i] for i in sorted(picks)]
 
 
 def _angles(paths: list[Path], label: str) -> list[float]:
-    rois = (corpus.service_roi(path) for path in corpus.progress(paths, f"tone, {label}"))
+    rois = (dataset.service_roi(path) for path in dataset.progress(paths, f"tone, {label}"))
     tones = [skin_tone.estimate(roi) for roi in rois if roi is not None]
     return [tone.ita_deg for tone in tones if tone is not None]
 
@@ -58,8 +58,8 @@ def _auc_row(angles: dict[str, list[float]], other: str) -> Row:
     white = [True] * len(angles["White"]) + [False] * len(angles[other])
     return {
         "figure": f"AUC of ITA, White above {other}",
-        "value": corpus.auc(values, white),
-        "interval": corpus.interval(corpus.auc, values, white),
+        "value": dataset.auc(values, white),
+        "interval": dataset.interval(dataset.auc, values, white),
         "n": len(values),
     }
 

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from benchmarks import corpus, textures
+from benchmarks import dataset, textures
 from benchmarks import detection_pictures as pictures
 from benchmarks.detection_pictures import Picture
 from benchmarks.detection_truth import from_landmarks
@@ -89,6 +89,6 @@ def test_every_hand_mark_gives_a_sensible_box_in_its_picture(skin_data: Path) ->
 @pytest.mark.data
 def test_all_selfies_of_the_testing_set_are_read_and_held_out(skin_data: Path) -> None:
     found = list(pictures.skin_defects())
-    assert len(found) == len(corpus.pictures("skin_defects/*/*/*"))
+    assert len(found) == len(dataset.pictures("skin_defects/*/*/*"))
     assert all(picture.held_out and picture.truths for picture in found)
     assert Counter(picture.group for picture in found).keys() == {"front", "left side", "right side"}

@@ -15,7 +15,7 @@ from analyzer import face
 from analyzer.errors import ModelUnavailable
 from analyzer.face import Detector, FaceStage
 from analyzer.values import Face, Rgb
-from benchmarks import corpus, detection, detection_stages, figures
+from benchmarks import dataset, detection, detection_stages, figures
 from benchmarks import detection_tables as tables
 from benchmarks.detection_pictures import Picture, turned
 from benchmarks.detection_truth import drawn, from_landmarks
@@ -26,7 +26,7 @@ RIGHT = face_at(*TRUTH.centre, TRUTH.side)
 WRONG = face_at(40, 40, 30)
 NAMES = [f"utkface/{number}_0_0_1.jpg" for number in range(50)]
 HELD_OUT_AND_NOT = [
-    next(name for name in NAMES if corpus.held_out(Path(name)) == held_out) for held_out in (True, False)
+    next(name for name in NAMES if dataset.held_out(Path(name)) == held_out) for held_out in (True, False)
 ]
 
 

@@ -126,5 +126,5 @@ def test_the_teacher_of_a_real_face_agrees_with_itself(skin_data: Path) -> None:
 def test_forty_varied_faces_are_drawn(skin_data: Path) -> None:
     chosen = list(landmarks.varied())
     assert len(chosen) == 40
-    assert {one.group for one in chosen if one.source == "UTKFace"} == set(landmarks.corpus.RACES)
+    assert {one.group for one in chosen if one.source == "UTKFace"} == set(landmarks.dataset.RACES)
     assert all(one.held_out for one in chosen)

@@ -11,7 +11,7 @@ import pytest
 from analyzer import face, quality, roi, settings
 from analyzer.errors import ModelUnavailable
 from analyzer.face import Detector
-from benchmarks import corpus, quality_views
+from benchmarks import dataset, quality_views
 from tests.analyzer import generated_skin as made
 
 
@@ -49,7 +49,7 @@ def test_hits_and_false_alarms_are_counted_among_the_eyes_that_can_be_judged(mon
 @pytest.mark.data
 def test_the_marked_pictures_are_there() -> None:
     assert all(path.is_file() for half in (False, True) for path, _ in quality_views.eye_marks(held_out=half))
-    assert corpus.data_root().is_dir()
+    assert dataset.data_root().is_dir()
 
 
 @pytest.fixture(scope="module")
@@ -72,12 +72,12 @@ def test_most_closed_eyes_are_told_and_few_open_ones(learned: Detector, monkeypa
 @pytest.mark.data
 def test_profiles_hide_a_cheek_and_keep_the_other(learned: Detector) -> None:
     """Held-out profiles marked by eye: where they are found, facing as marked, strongly turned."""
-    marks = json.loads((corpus.ROOT / "training" / "marks" / "acne04_profiles.json").read_text(encoding="utf-8"))[
+    marks = json.loads((dataset.ROOT / "training" / "marks" / "acne04_profiles.json").read_text(encoding="utf-8"))[
         "marks"
     ]
     hidden, near = [], []
-    for mark in (one for one in marks if one["kind"] == "face" and corpus.held_out(corpus.data_root() / one["file"])):
-        picture = corpus.load(corpus.data_root() / mark["file"])
+    for mark in (one for one in marks if one["kind"] == "face" and dataset.held_out(dataset.data_root() / one["file"])):
+        picture = dataset.load(dataset.data_root() / mark["file"])
         found = learned.detect(picture.rgb)
         if not found or abs(found[0].yaw_deg or 0.0) < 45:
             continue

@@ -127,11 +127,11 @@ def test_published_numbers_are_whole_and_their_errors_small() -> None:
 def test_published_errors_are_met_on_real_faces(skin_data: Path) -> None:
     """Two dozen UTKFace faces: the mean error of the prior is what the file says, within half as much again."""
     from analyzer import haar, photo
-    from benchmarks import corpus
+    from benchmarks import dataset
 
     errors = []
-    for path in [path for path in corpus.pictures("utkface/*") if corpus.held_out(path)][100::250][:26]:
-        points, rgb = corpus.teacher_landmarks(path), photo.decode(path.read_bytes()).rgb
+    for path in [path for path in dataset.pictures("utkface/*") if dataset.held_out(path)][100::250][:26]:
+        points, rgb = dataset.teacher_landmarks(path), photo.decode(path.read_bytes()).rgb
         for one in haar.detect(rgb)[:1]:
             if points is not None and one.eyes is not None and prior.agrees(one, points):
                 guess = np.concatenate(list(geometry.predict_landmarks(one).values()))
