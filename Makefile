@@ -5,12 +5,13 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup serve test test-training check format coverage audit bench train-env model lock bundle check-bundle clean suitable-python
+.PHONY: help setup serve test test-training test-clients examples check format coverage audit bench train-env model lock bundle check-bundle clean suitable-python
 
 VENV := .venv
 BIN := $(VENV)/bin
 TRAINING := .venv-training
 AUDIT := .venv-audit
+CLIENTS := .venv-clients
 PROCESSOR := $(if $(GPU),gpu,cpu)
 TOGETHER := -n 2 --dist loadfile
 SUITABLE := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
@@ -35,6 +36,12 @@ test: $(VENV)/dev.stamp ## Run the whole test suite in two processes (ARGS="-k n
 
 test-training: $(TRAINING)/$(PROCESSOR).stamp ## Run the tests of training with TensorFlow, which make test skips
 	$(TRAINING)/bin/python -m pytest tests/training $(ARGS)
+
+test-clients: $(VENV)/dev.stamp $(CLIENTS)/stamp tests/clients/node_modules/stamp ## Generate clients in Python and TypeScript, try them and the snippets of /docs (needs Node and Java)
+	$(BIN)/python -m pytest tests/clients $(ARGS)
+
+examples: $(VENV)/dev.stamp ## Write the answers anew that the OpenAPI shows as examples
+	$(BIN)/python -m tests.web.real_answers
 
 check: audit $(VENV)/dev.stamp ## Check format, lint and types, ask for known weaknesses (online), then run the tests
 	$(BIN)/ruff format --check .
@@ -67,7 +74,7 @@ model: $(TRAINING)/$(PROCESSOR).stamp ## Train the ensemble and write models/har
 	$(TRAINING)/bin/python -m training.train_hare_run training/configs/facial.yaml --out runs/facial --model-dir models/hare_run_v6_facial $(ARGS)
 
 lock: | suitable-python ## Write the locks anew from the requirements (LOCKS=training/requirements: one of them)
-	for name in $(or $(LOCKS),requirements requirements-dev requirements-audit training/requirements training/requirements-ray); do \
+	for name in $(or $(LOCKS),requirements requirements-dev requirements-audit requirements-clients training/requirements training/requirements-ray); do \
 		$(PYTHON) -m venv --clear $(VENV)-lock; \
 		grep -v '^-[cr]' $$name.txt > $(VENV)-lock/wanted.txt; \
 		base=$$(sed -n 's/^-r \(.*\)\.txt$$/\1.lock/p' $$name.txt); \
@@ -89,8 +96,8 @@ check-bundle: $(VENV)/dev.stamp | suitable-python ## Make the bundle, install it
 	dist/check/venv/bin/python -m pip --disable-pip-version-check --quiet install -r dist/check/unpacked/requirements.txt
 	CHECK_BUNDLE=$$(echo dist/check/*.zip) CHECK_PYTHON=dist/check/venv/bin/python $(BIN)/python -m pytest tests/deploy $(ARGS)
 
-clean: ## Remove .venv, .venv-training, .venv-audit, dist, caches and benchmark results
-	rm -rf $(VENV) $(VENV)-lock $(TRAINING) $(AUDIT) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage htmlcov benchmarks/results
+clean: ## Remove .venv, .venv-training, .venv-audit, .venv-clients, npm packages, dist, caches and benchmark results
+	rm -rf $(VENV) $(VENV)-lock $(TRAINING) $(AUDIT) $(CLIENTS) tests/clients/node_modules dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage htmlcov benchmarks/results
 	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
 
 suitable-python:
@@ -108,6 +115,15 @@ $(VENV)/serve.stamp: requirements.lock | $(VENV)/python.stamp
 
 $(VENV)/dev.stamp: requirements-dev.lock $(VENV)/serve.stamp
 	$(PIP) install -r requirements-dev.lock
+	touch $@
+
+$(CLIENTS)/stamp: requirements-clients.lock | suitable-python
+	$(PYTHON) -m venv --clear $(CLIENTS)
+	$(CLIENTS)/bin/python -m pip --disable-pip-version-check --quiet install -r requirements-clients.lock
+	touch $@
+
+tests/clients/node_modules/stamp: tests/clients/package-lock.json
+	npm ci --prefix tests/clients --no-audit --no-fund --silent
 	touch $@
 
 $(TRAINING)/$(PROCESSOR).stamp: requirements.lock training/requirements.lock | suitable-python

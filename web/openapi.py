@@ -1,71 +1,42 @@
-"""The OpenAPI 3.1 description, made from the models that check the answers."""
+"""The OpenAPI 3.1 description, made from the route table and from the models that check the answers."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable
 from functools import cache
-from typing import Annotated, Any
+from pathlib import Path
+from typing import Any
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field
-from pydantic.json_schema import models_json_schema
+from pydantic import BaseModel
 
-from web import shapes
-from web.fields import INCLUDABLE, DemographicsField
+from web.operations import ANSWERS, JSON, OPERATIONS, TAGS, Answer, Operation
+from web.schemas import PIXEL, REFERENCE, ImageRequest, PhotoForm, component_schemas
 from web.service import Route
 
 VERSION = "6.0.0"
-REF = "#/components/schemas/{model}"
-PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGNomPIAAAOEAhuKt5a1AAAAAElFTkSuQmCC"
-
-
-class ImageRequest(BaseModel):
-    """A picture as base64, with or without a data URL prefix. Unknown fields are ignored."""
-
-    model_config = ConfigDict(json_schema_extra={"anyOf": [{"required": ["image"]}, {"required": ["image_data"]}]})
-
-    image: Annotated[str, Field(examples=[PIXEL])] = ""
-    image_data: Annotated[str, Field(description="The same under another name.")] = ""
-    demographics: DemographicsField | None = None
-    include: Annotated[
-        list[str] | None, Field(description=f"Parts out of {', '.join(INCLUDABLE)}; others are ignored.")
-    ] = None
-
-
-RESPONSE_SCHEMAS: Mapping[str, tuple[Mapping[int, type[BaseModel]], str]] = {
-    "detect_faces": ({200: shapes.FaceAnswer}, "Find faces"),
-    "analyze": ({200: shapes.AnalysisAnswer}, "Analyse the skin"),
-    "status": ({200: shapes.ModelStatus}, "Model status"),
-    "system_health": ({200: shapes.Health}, "Health as JSON"),
-    "ready": ({200: shapes.Ready, 503: shapes.Ready}, "Readiness"),
+EXAMPLES = Path(__file__).with_name("examples")
+PHOTO_TYPES = "image/jpeg, image/png, image/webp, image/gif and image/heic"
+HEADERS = {
+    name: {"description": description, "required": True, "schema": {"type": kind}}
+    for name, kind, description in (
+        ("X-Request-ID", "string", "Id of the request in the log"),
+        ("Retry-After", "integer", "Seconds until trying again makes sense"),
+        ("WWW-Authenticate", "string", "Bearer"),
+    )
 }
-TEXTS = {
-    "health": ("Liveness", "text/plain"),
-    "metrics": ("Prometheus metrics, for operators", "text/plain"),
-    "describe": ("This description", "application/json"),
-    "docs": ("Documentation page", "text/html"),
-    "home": ("Page for people", "text/html"),
-}
-UPLOAD_STATUSES = {
-    400: "bad_json, missing_image, bad_base64, bad_image, truncated_image or incomplete_upload",
-    401: "unauthorized, where keys are set",
-    413: "too_large or too_many_pixels",
-    415: "unsupported_type",
-    429: "rate_limited, where a limit is set",
-    500: "internal_error",
-    503: "busy",
+REQUEST_ID = {
+    "name": "X-Request-ID",
+    "in": "header",
+    "description": "Id for the log; made if absent.",
+    "schema": {"type": "string", "pattern": r"^[A-Za-z0-9._\-]{1,64}$"},
 }
 
 
 @cache
 def document(routes: tuple[Route, ...]) -> bytes:
-    """The description of the routes as JSON."""
-    models = {model for answers, _ in RESPONSE_SCHEMAS.values() for model in answers.values()} | {shapes.Failure}
-    names, schemas = models_json_schema(
-        [(ImageRequest, "validation"), *((model, "serialization") for model in sorted(models, key=_name))],
-        ref_template=REF,
-    )
-    references = {model.__name__: reference for (model, _), reference in names.items()}
+    """Return the description of the routes as JSON."""
     return orjson.dumps(
         {
             "openapi": "3.1.0",
@@ -74,79 +45,88 @@ def document(routes: tuple[Route, ...]) -> bytes:
                 "version": VERSION,
                 "description": "A selfie in, a cosmetic skin report out. Not a medical diagnosis.",
             },
-            "paths": _paths(routes, references),
+            "servers": [{"url": "/", "description": "The host that serves this description"}],
+            "tags": [{"name": name, "description": description} for name, description in TAGS.items()],
+            "security": [{}, {"key": []}],
+            "paths": _paths(routes),
             "components": {
-                "schemas": schemas["$defs"],
+                "schemas": component_schemas(answer.model for answer in ANSWERS.values() if answer.model),
                 "securitySchemes": {name: {"type": "http", "scheme": "bearer"} for name in ("operator", "key")},
             },
         }
     )
 
 
-def _name(model: type[BaseModel]) -> str:
-    return model.__name__
-
-
-def _paths(routes: tuple[Route, ...], references: Mapping[str, Any]) -> dict[str, Any]:
+def _paths(routes: Iterable[Route]) -> dict[str, Any]:
     paths: dict[str, Any] = {}
     for route in routes:
-        for index, path in enumerate(route.paths):
-            paths[path] = {route.method.lower(): _operation(route, index, references)}
+        for path in route.paths:
+            paths[path] = {route.method.lower(): _described(route, path)}
     return paths
 
 
-def _operation(route: Route, index: int, references: Mapping[str, Any]) -> dict[str, Any]:
-    name = route.view.__name__
-    operation: dict[str, Any] = {
-        "operationId": name if index == 0 else f"{name}_{index}",
-        "summary": RESPONSE_SCHEMAS[name][1] if name in RESPONSE_SCHEMAS else TEXTS[name][0],
-        "description": (route.view.__doc__ or "") + (f" Alias of {route.paths[0]}." if index else ""),
-        "responses": _responses(name, references),
-    }
-    if route.method == "POST":
-        operation["requestBody"] = _body(references)
-        operation["security"] = [{}, {"key": []}]
-    if name == "metrics":
-        operation["security"] = [{}, {"operator": []}]
-    return operation
+def _described(route: Route, path: str) -> dict[str, Any]:
+    operation, main = OPERATIONS[route.view.__name__], route.paths[0]
+    return _operation(operation, route.view.__doc__ or "") if path == main else _alias(operation, main, path)
 
 
-def _responses(name: str, references: Mapping[str, Any]) -> dict[str, Any]:
-    if name in TEXTS:
-        answers = {"200": {"description": TEXTS[name][0], "content": {TEXTS[name][1]: {}}}}
-        if name == "metrics":
-            answers["403"] = _answer("forbidden", references["Failure"])
-        return answers
-    models = RESPONSE_SCHEMAS[name][0]
-    answers = {
-        str(code): _answer(RESPONSE_SCHEMAS[name][1], references[model.__name__]) for code, model in models.items()
-    }
-    if name in ("detect_faces", "analyze"):
-        shape = references[models[200].__name__]
-        answers |= {str(code): _answer(text, shape) for code, text in UPLOAD_STATUSES.items()}
-        for status in ("429", "503"):
-            answers[status]["headers"] = {"Retry-After": {"description": "Seconds", "schema": {"type": "integer"}}}
-    return answers
-
-
-def _answer(description: str, schema: Any) -> dict[str, Any]:
-    return {"description": description, "content": {"application/json": {"schema": schema}}}
-
-
-def _body(references: Mapping[str, Any]) -> dict[str, Any]:
-    binary = {"type": "string", "format": "binary"}
-    texts = {"demographics": {"type": "string"}, "include": {"type": "string"}}
-    form = {"type": "object", "properties": {"image": binary, **texts}, "required": ["image"]}
-    return {
-        "required": True,
-        "content": {
-            "application/json": {"schema": references["ImageRequest"]},
-            "multipart/form-data": {"schema": form},
-            "image/jpeg": {"schema": binary},
-            "image/png": {"schema": binary},
-            "image/webp": {"schema": binary},
-            "image/gif": {"schema": binary},
-            "image/heic": {"schema": binary},
-            "application/octet-stream": {"schema": binary},
+def _operation(operation: Operation, description: str, *, with_examples: bool = True) -> dict[str, Any]:
+    described: dict[str, Any] = {
+        "operationId": operation.id,
+        "tags": [operation.tag],
+        "summary": operation.summary,
+        "description": description,
+        "responses": {
+            str(status): _response(ANSWERS[name], with_examples) for status, name in operation.answers.items()
         },
     }
+    if operation.takes_photo:
+        return described | {"parameters": [REQUEST_ID], "requestBody": _photo_body()}
+    return described | {"security": [{}, {operation.key: []}] if operation.key else []}
+
+
+def _alias(operation: Operation, main: str, path: str) -> dict[str, Any]:
+    """Describe an older address; an id that is made of the path stays the same when others come or go."""
+    words = re.split(r"[/-]", path.removeprefix("/api/"))
+    return _operation(operation, f"The same as {main}.", with_examples=False) | {
+        "operationId": operation.id + "".join(map(str.capitalize, words)),
+        "tags": ["aliases"],
+        "deprecated": True,
+        "x-alias-of": main,
+    }
+
+
+def _response(answer: Answer, with_examples: bool) -> dict[str, Any]:
+    content: dict[str, Any] = {"schema": {"type": "object" if answer.media_type == JSON else "string"}}
+    if answer.model:
+        content["schema"] = _reference(answer.model)
+    if answer.examples and with_examples:
+        content["examples"] = {name: _example(name) for name in answer.examples}
+    return {
+        "description": answer.description,
+        "headers": {name: HEADERS[name] for name in answer.headers},
+        "content": {answer.media_type: content},
+    }
+
+
+def _photo_body() -> dict[str, Any]:
+    """Describe the body; types of pictures stand in words, since generators know application/octet-stream alone."""
+    request = {"image": PIXEL, "demographics": {"age": 34}, "include": ["lesions"]}
+    form = {"schema": _reference(PhotoForm), "encoding": {"demographics": {"contentType": JSON}}}
+    return {
+        "required": True,
+        "description": f"A JPEG, PNG, WebP, GIF or HEIC photo. As bytes it may also come as {PHOTO_TYPES}.",
+        "content": {
+            JSON: {"schema": _reference(ImageRequest), "examples": {"pixel": {"value": request}}},
+            "multipart/form-data": form,
+            "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
+        },
+    }
+
+
+def _example(name: str) -> dict[str, Any]:
+    return {"summary": name.replace("_", " "), "value": orjson.loads((EXAMPLES / f"{name}.json").read_bytes())}
+
+
+def _reference(model: type[BaseModel]) -> dict[str, str]:
+    return {"$ref": REFERENCE.format(model=model.__name__)}

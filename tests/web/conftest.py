@@ -6,9 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import cv2
 import pytest
-import skimage.data
 from flask import Flask
 from flask.testing import FlaskClient
 
@@ -16,6 +14,7 @@ from analyzer import pipeline
 from analyzer.settings import Settings
 from application import create_app
 from tests.web import records
+from tests.web.real_answers import portrait
 
 
 class FakePipeline:
@@ -63,10 +62,7 @@ def client(app: Flask) -> Iterator[FlaskClient]:
 
 @pytest.fixture(scope="session")
 def portrait_jpeg() -> bytes:
-    """A real face that is always there: the public-domain portrait that scikit-image carries, enlarged."""
-    rgb = skimage.data.astronaut()[:400, 60:400]
-    enlarged = cv2.resize(rgb, None, fx=2.5, fy=2.5, interpolation=cv2.INTER_CUBIC)
-    return cv2.imencode(".jpg", enlarged[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 92])[1].tobytes()
+    return portrait()
 
 
 @pytest.fixture(scope="session")
