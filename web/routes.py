@@ -8,16 +8,16 @@ from pathlib import Path
 from flask import Flask, Response, request
 
 from analyzer import face, pipeline
-from web import model_status, openapi, tracing, uploads, wire
+from web import docs_page, model_status, openapi, tracing, uploads, wire
 from web.access import is_operator
 from web.answers import json_answer
+from web.docs_page import PAGES
 from web.errors import Forbidden
 from web.metrics import CONTENT_TYPE
 from web.service import Route, service
 from web.shapes import Health, Ready
 from web.words import SERVICE
 
-PAGES = Path(__file__).with_name("pages")
 STATIC = Path(__file__).with_name("static")
 
 
@@ -93,7 +93,7 @@ def describe() -> Response:
 
 def docs() -> Response:
     """A page to read the description and to try the routes."""
-    return _file(PAGES / "docs.html")
+    return _page(docs_page.page(), "text/html")
 
 
 def home() -> Response:
@@ -108,7 +108,6 @@ def asset() -> Response:
 
 
 ROUTES = (
-    Route(detect_faces, "POST", ("/api/v4/face/detect", "/api/v1/face/detect", "/api/v3/face/detect")),
     Route(
         analyze,
         "POST",
@@ -120,6 +119,7 @@ ROUTES = (
             "/api/v5/skin/analyze-fixed",
         ),
     ),
+    Route(detect_faces, "POST", ("/api/v4/face/detect", "/api/v1/face/detect", "/api/v3/face/detect")),
     Route(status, "GET", ("/api/v5/skin/model-status",)),
     Route(health, "GET", ("/health",)),
     Route(system_health, "GET", ("/api/health", "/api/v3/system/health")),
@@ -145,8 +145,12 @@ def kinds() -> dict[str, str]:
 
 
 def _file(path: Path) -> Response:
-    """A small file with an entity tag, so that browsers ask again and are told when nothing changed."""
-    response = Response(path.read_bytes(), mimetype=mimetypes.guess_type(path.name)[0])
+    return _page(path.read_bytes(), mimetypes.guess_type(path.name)[0])
+
+
+def _page(content: bytes, media_type: str | None) -> Response:
+    """Return a small file with an entity tag, so that browsers ask again and are told when nothing changed."""
+    response = Response(content, mimetype=media_type)
     response.add_etag()
     response.make_conditional(request)
     return response

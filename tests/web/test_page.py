@@ -1,4 +1,4 @@
-"""The page for people: whole, from this service alone, and reading only fields that the answer has."""
+"""The page for people and the documentation page: whole, from this service alone, reading only fields that are there."""
 
 from __future__ import annotations
 
@@ -14,15 +14,19 @@ from analyzer.conditions import CONDITIONS
 from application import create_app
 from web import findings, shapes
 
-STATIC = Path(__file__).resolve().parents[2] / "web" / "static"
+WEB = Path(__file__).resolve().parents[2] / "web"
+STATIC = WEB / "static"
 SCRIPTS = sorted(STATIC.glob("*.js"))
+PAGES = {"/": STATIC / "index.html", "/docs": WEB / "pages" / "docs.html"}
 
 
 class Page(HTMLParser):
-    """Ids, tags with attributes, and text inside script and style."""
+    """Address, scripts, ids, tags with attributes, and text inside script and style."""
 
-    def __init__(self) -> None:
+    def __init__(self, address: str) -> None:
         super().__init__()
+        self.address = address
+        self.scripts = sorted(PAGES[address].parent.glob("*.js"))
         self.tags: list[tuple[str, dict[str, str | None]]] = []
         self.inline: list[str] = []
         self._open = ""
@@ -40,26 +44,28 @@ class Page(HTMLParser):
         return [attributes["id"] or "" for _, attributes in self.tags if "id" in attributes]
 
 
-@pytest.fixture(scope="module")
-def page() -> Page:
-    parsed = Page()
-    parsed.feed((STATIC / "index.html").read_text(encoding="utf-8"))
+@pytest.fixture(scope="module", params=PAGES)
+def page(request: pytest.FixtureRequest) -> Page:
+    parsed = Page(request.param)
+    parsed.feed(PAGES[request.param].read_text(encoding="utf-8"))
     return parsed
 
 
 def test_page_and_all_it_names_is_served(page: Page) -> None:
     client = create_app(settings.Settings()).test_client()
-    with client.get("/") as home:
-        assert home.mimetype == "text/html"
+    with client.get(page.address) as answer:
+        assert answer.mimetype == "text/html"
     names = [a.get("href") or a.get("src") for tag, a in page.tags if tag in ("link", "script")]
-    imports = [f"static/{name}" for path in SCRIPTS for name in re.findall(r'from "\./(.+?)"', path.read_text("utf-8"))]
+    imports = [
+        f"static/{name}" for path in page.scripts for name in re.findall(r'from "\./(.+?)"', path.read_text("utf-8"))
+    ]
     for name in (*names, *imports):
         with client.get(f"/{name}") as answer:
             assert answer.status_code == 200, name
 
 
 def test_nothing_comes_from_elsewhere() -> None:
-    for path in STATIC.iterdir():
+    for path in (*STATIC.iterdir(), *PAGES["/docs"].parent.glob("*.*")):
         text = path.read_text(encoding="utf-8").replace("http://www.w3.org/2000/svg", "")
         assert not re.search(r"https?://|//[a-z]+\.|@import", text), path.name
 
@@ -72,7 +78,7 @@ def test_no_inline_script_or_style(page: Page) -> None:
 
 def test_ids_are_unique_and_those_in_scripts_exist(page: Page) -> None:
     assert len(page.ids) == len(set(page.ids))
-    wanted = {name for path in SCRIPTS for name in re.findall(r'\bat\("([a-z-]+)"\)', path.read_text("utf-8"))}
+    wanted = {name for path in page.scripts for name in re.findall(r'\bat\("([a-z-]+)"\)', path.read_text("utf-8"))}
     assert wanted
     assert wanted <= set(page.ids)
 
@@ -111,7 +117,7 @@ def test_every_outcome_of_the_ensemble_has_a_name_and_all_that_is_read_of_it_is_
 def test_text_is_never_put_in_as_html() -> None:
     assert not [
         path.name
-        for path in SCRIPTS
+        for path in sorted(WEB.rglob("*.js"))
         if re.search(r"innerHTML|outerHTML|insertAdjacentHTML|eval\(", path.read_text("utf-8"))
     ]
 
@@ -128,4 +134,4 @@ def test_the_page_knows_the_limits_of_the_service() -> None:
 
 def test_page_keeps_nothing() -> None:
     forbidden = r"localStorage|sessionStorage|indexedDB|document\.cookie|serviceWorker"
-    assert not [path.name for path in SCRIPTS if re.search(forbidden, path.read_text("utf-8"))]
+    assert not [path.name for path in sorted(WEB.rglob("*.js")) if re.search(forbidden, path.read_text("utf-8"))]

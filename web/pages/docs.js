@@ -1,7 +1,6 @@
-// Shows openapi.json and sends requests to the routes that it describes.
+// Shows the routes and shapes of openapi.json.
 
-const at = (id) => document.getElementById(id);
-const LONGEST_TEXT = 120; // characters of one value that are shown; pictures are longer
+import { at, offer, shorten } from "./request.js";
 
 function element(name, text = "", ...children) {
   const node = document.createElement(name);
@@ -29,92 +28,55 @@ function table(rows) {
   return element("table", "", ...rows.map((cells) => element("tr", "", ...cells.map((cell) => element("td", cell)))));
 }
 
-function route(path, method, operation) {
-  const label = element("span", method.toUpperCase());
-  label.className = "method";
-  const heading = element("summary", "", label, element("code", path), ` ${operation.summary}`);
-  const answers = Object.entries(operation.responses).map(([status, answer]) => {
-    const schema = answer.content?.["application/json"]?.schema;
-    return [status, answer.description, schema ? typeOf(schema) : Object.keys(answer.content ?? {}).join(", ")];
-  });
-  const body = Object.entries(operation.requestBody?.content ?? {}).map(([type, part]) => ["body", type, typeOf(part.schema)]);
-  return element("details", "", heading, element("p", operation.description), table([...body, ...answers]));
+function fold(summary, ...content) {
+  return element("details", "", element("summary", "", ...[summary].flat()), ...content);
 }
 
-function shape(name, schema) {
+function heading(path, method) {
+  const label = element("span", method.toUpperCase());
+  label.className = "method";
+  return [label, element("code", path)];
+}
+
+function example(name, value) {
+  const text = element("pre", JSON.stringify(value, shorten, 2));
+  text.tabIndex = 0;
+  return fold(`Example: ${name}`, text);
+}
+
+function route([path, method, operation]) {
+  const media = (part) => Object.entries(part.content ?? {});
+  const answers = Object.entries(operation.responses);
+  const bodies = media(operation.requestBody ?? {}).map(([type, part]) => ["body", type, typeOf(part.schema)]);
+  const rows = answers.map(([status, answer]) =>
+    [status, answer.description, media(answer).map(([type, part]) => (part.schema.$ref ? typeOf(part.schema) : type)).join(", ")]);
+  const examples = answers.flatMap(([, answer]) => media(answer).flatMap(([, part]) => Object.values(part.examples ?? {})));
+  return fold([...heading(path, method), ` ${operation.summary}`], element("p", operation.description), table([...bodies, ...rows]),
+    ...examples.map(({ summary, value }) => example(summary, value)));
+}
+
+function aliases(operations) {
+  const rows = operations.map(([path, method, operation]) => [`${method.toUpperCase()} ${path}`, operation["x-alias-of"]]);
+  return fold("Older addresses of the same operations", element("p", "They answer alike. New clients use the address on the right."), table(rows));
+}
+
+function shape([name, schema]) {
   const rows = Object.entries(schema.properties ?? {}).map(([field, part]) => [field, typeOf(part), part.description ?? ""]);
-  return element("details", "", element("summary", name), element("p", schema.description ?? ""), table(rows));
+  return fold(name, element("p", schema.description ?? ""), table(rows.length ? rows : [["", typeOf(schema), ""]]));
 }
 
 function show(description) {
-  at("title").textContent = description.info.title;
-  at("description").textContent = `${description.info.description} Version ${description.info.version}.`;
+  at("version").textContent = `Version ${description.info.version}.`;
   const operations = Object.entries(description.paths).flatMap(([path, methods]) =>
     Object.entries(methods).map(([method, operation]) => [path, method, operation]));
-  at("routes").append(...operations.map((operation) => route(...operation)));
-  at("shapes").append(...Object.entries(description.components.schemas).map(([name, schema]) => shape(name, schema)));
-  at("route").append(...operations.map(([path, method]) => {
-    const option = element("option", `${method.toUpperCase()} ${path}`);
-    option.value = JSON.stringify({ path, method });
-    return option;
-  }));
-  at("route").addEventListener("change", toggleUpload);
-  toggleUpload();
+  const main = operations.filter(([, , operation]) => !operation.deprecated);
+  const older = operations.filter(([, , operation]) => operation.deprecated);
+  at("routes").append(...main.map(route), aliases(older));
+  at("shapes").append(...Object.entries(description.components.schemas).map(shape));
+  offer(main, older);
 }
 
-const chosen = () => JSON.parse(at("route").value);
-
-function toggleUpload() {
-  at("upload").hidden = chosen().method !== "post";
+for (const snippet of document.querySelectorAll(".snippet")) { // which call the service that shows this page
+  snippet.textContent = snippet.textContent.replace(/http:\/\/localhost:8000\//, new URL("./", location.href).href);
 }
-
-function dataUrl(file) {
-  return new Promise((resolve, reject) => {
-    const reader = new FileReader();
-    reader.onload = () => resolve(reader.result);
-    reader.onerror = () => reject(reader.error);
-    reader.readAsDataURL(file);
-  });
-}
-
-async function body() {
-  const file = at("photo").files[0];
-  const include = at("include").value.split(",").map((word) => word.trim()).filter(Boolean);
-  if (!file) return { headers: { "Content-Type": "application/json" }, body: JSON.stringify({ include }) };
-  if (at("encoding").value === "raw") return { headers: { "Content-Type": file.type || "application/octet-stream" }, body: file };
-  if (at("encoding").value === "json") {
-    return { headers: { "Content-Type": "application/json" }, body: JSON.stringify({ image: await dataUrl(file), include }) };
-  }
-  const form = new FormData();
-  form.append("image", file);
-  form.append("include", include.join(","));
-  return { body: form };
-}
-
-const shorten = (_, value) =>
-  typeof value === "string" && value.length > LONGEST_TEXT ? `${value.slice(0, 40)}… (${value.length} characters)` : value;
-
-async function send(event) {
-  event.preventDefault();
-  const { path, method } = chosen();
-  const button = event.submitter;
-  if (button) button.disabled = true;
-  at("outcome").textContent = "Sending…";
-  try {
-    const start = performance.now();
-    const options = method === "post" ? await body() : {};
-    const response = await fetch(path.slice(1) || "./", { method: method.toUpperCase(), ...options });
-    const text = await response.text();
-    at("outcome").textContent = `${response.status} ${response.statusText}, ${Math.round(performance.now() - start)} ms, ${text.length} characters`;
-    const isJson = response.headers.get("Content-Type")?.startsWith("application/json");
-    at("answer").textContent = isJson ? JSON.stringify(JSON.parse(text), shorten, 2) : text;
-    at("answer").hidden = false;
-  } catch (error) {
-    at("outcome").textContent = `No answer: ${error.message}`;
-  } finally {
-    if (button) button.disabled = false;
-  }
-}
-
-at("try").addEventListener("submit", send);
 show(await (await fetch("openapi.json")).json());
