@@ -16,12 +16,13 @@ import cv2
 import numpy as np
 
 from analyzer import overlay, settings, wording
-from analyzer.combination import HEALTHY, PROFESSIONAL, judge
+from analyzer.combination import HEALTHY, Outcome, judge
 from analyzer.ensemble import Ensemble
 from analyzer.errors import AnalyzerError, BadPhoto
 from analyzer.model_sources import ModelSources
 from analyzer.pipeline import analyze_photo
 from analyzer.values import Face, Finding, Report
+from analyzer.vocabulary import ConditionName
 from analyzer.wording import count_spots
 
 ANALYSED, FAILED, REFUSED, BAD_PHOTO = 0, 1, 2, 3
@@ -151,12 +152,17 @@ def _ensemble_lines(report: Report) -> Iterable[str]:
     if report.prediction is None:
         return
     opinion = judge(report.prediction, report.findings)
-    words = {HEALTHY: "nothing noticeable", PROFESSIONAL: "one for a professional", **wording.TITLES}
-    shares = ", ".join(f"{words[name].lower()} {share:.0%}" for name, share in opinion.outcomes.items())
+    shares = ", ".join(f"{_outcome_words(outcome)} {share:.0%}" for outcome, share in opinion.outcomes.items())
     yield ""
     yield f"Ensemble   {'' if opinion.speaks else 'an experiment, no part of the report: '}{shares}"
     told = (opinion.wording, opinion.agreement_text) if opinion.speaks else (report.prediction.silence_reason,)
     yield from (f"           {sentence}" for sentence in told if sentence)
+
+
+def _outcome_words(outcome: Outcome) -> str:
+    if isinstance(outcome, ConditionName):
+        return wording.TITLES[outcome].lower()
+    return "nothing noticeable" if outcome == HEALTHY else "one for a professional"
 
 
 def _row(finding: Finding) -> str:

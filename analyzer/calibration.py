@@ -25,7 +25,8 @@ from typing import Any
 import numpy as np
 
 from analyzer.errors import BadSetting
-from analyzer.values import Finding, Lesion, Severity
+from analyzer.values import Finding, Lesion
+from analyzer.vocabulary import ConditionName, ReasonCode, Region, Severity
 
 PATH = Path(__file__).with_name("calibration.json")
 SEVERITIES = tuple(Severity)
@@ -72,10 +73,10 @@ class Formula:
 
 
 def measured(
-    condition: str,
+    condition: ConditionName,
     raw: float,
     *,
-    regions: Mapping[str, float | None] | None = None,
+    regions: Mapping[Region, float | None] | None = None,
     area_fraction: float | None = None,
     lesions: Sequence[Lesion] = (),
     evidence: Mapping[str, float] | None = None,
@@ -92,7 +93,7 @@ def measured(
     """
     formula = formulas()[condition]
     if not math.isfinite(raw):
-        return not_measured(condition, "undefined", "The measurement has no defined value on this photo.")
+        return not_measured(condition, ReasonCode.UNDEFINED, "The measurement has no defined value on this photo.")
     score = formula.score(raw)
     return Finding(
         name=condition,
@@ -112,7 +113,7 @@ def _score_or_none(formula: Formula, raw: float | None) -> float | None:
     return None if raw is None or not math.isfinite(raw) else formula.score(raw)
 
 
-def not_measured(condition: str, code: str, sentence: str) -> Finding:
+def not_measured(condition: ConditionName, code: ReasonCode, sentence: str) -> Finding:
     """Finding of a condition that could not be measured on this picture."""
     return Finding(
         name=condition,
@@ -122,6 +123,7 @@ def not_measured(condition: str, code: str, sentence: str) -> Finding:
         confidence=0.0,
         formula=formulas()[condition].name,
         reason=f"{code}: {sentence}",
+        reason_code=code,
     )
 
 

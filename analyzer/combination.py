@@ -5,30 +5,25 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 
 from analyzer import wording
 from analyzer.conditions import CONDITIONS
 from analyzer.values import Finding, Grade, Prediction
+from analyzer.vocabulary import Abstention, Agreement, ConditionName, Verdict
 
-HEALTHY = "healthy"
-PROFESSIONAL = "see_a_professional"  # the outcome of all classes that are never stated
-CONDITION_OF: Mapping[str, str] = {  # class of a multi-label model → what is measured here; others must have its name
-    "aging": "wrinkles",
-    "fine_lines_wrinkles": "wrinkles",
-    "hyperpigmentation": "pigmentation",
-    "pore_size": "pores",
-    "textured_skin": "texture",
+HEALTHY = Verdict.HEALTHY
+PROFESSIONAL = Verdict.SEE_A_PROFESSIONAL
+Outcome = ConditionName | Verdict
+CONDITION_OF: Mapping[
+    str, ConditionName
+] = {  # class of a multi-label model → what is measured here; others must have its name
+    "aging": ConditionName.WRINKLES,
+    "fine_lines_wrinkles": ConditionName.WRINKLES,
+    "hyperpigmentation": ConditionName.PIGMENTATION,
+    "pore_size": ConditionName.PORES,
+    "textured_skin": ConditionName.TEXTURE,
 }
 LEAST_TELLING_LETTERS = 5  # of a word in a class name by which a sentence would give the class away
-
-
-class Agreement(StrEnum):
-    """How the ensemble's answer stands to what was measured."""
-
-    AGREE = "agree"
-    DISAGREE = "disagree"
-    NOT_COMPARABLE = "not_comparable"
 
 
 @dataclass(frozen=True)
@@ -41,7 +36,7 @@ class Opinion:
             not, and `HEALTHY` has the probability that none is there, were they independent.
         certainty: probability 0..1 of the most probable single class, which the card's threshold is compared with; where it grades,
             of the first outcome.
-        abstention: ``"unfamiliar"``, ``"undecided"``, or None when the ensemble decides.
+        abstention: why no class is stated; None when the ensemble decides.
         wording: what is said of the first outcome; None when it abstains.
         agreement: with the measurements.
         agreement_text: the same as a sentence.
@@ -50,18 +45,18 @@ class Opinion:
         grades: condition → its grade, where it grades; in the order of the measured ones.
     """
 
-    outcomes: Mapping[str, float]
+    outcomes: Mapping[Outcome, float]
     certainty: float
-    abstention: str | None
+    abstention: Abstention | None
     wording: str | None
     agreement: Agreement
     agreement_text: str
     speaks: bool
-    seen: tuple[str, ...]
-    grades: Mapping[str, Grade] = field(default_factory=dict)
+    seen: tuple[ConditionName, ...]
+    grades: Mapping[ConditionName, Grade] = field(default_factory=dict)
 
     @property
-    def outcome(self) -> str:
+    def outcome(self) -> Outcome:
         """What it holds: the most probable outcome, or the most severe condition that it sees."""
         return next(iter(self.outcomes))
 
@@ -71,7 +66,7 @@ class Opinion:
         return self.speaks and self.abstention is None
 
     @property
-    def conditions(self) -> tuple[str, ...]:
+    def conditions(self) -> tuple[ConditionName, ...]:
         """Names of the conditions that it lists beside the measured ones."""
         return self.seen if self.takes_part else ()
 
@@ -99,7 +94,7 @@ def judge(prediction: Prediction, findings: Iterable[Finding]) -> Opinion:
         agreement=agreement,
         agreement_text=text,
         speaks=prediction.speaks,
-        seen=(outcome,) if outcome in CONDITIONS else (),
+        seen=(outcome,) if isinstance(outcome, ConditionName) else (),
     )
 
 
@@ -126,7 +121,7 @@ def _judge_grades(prediction: Prediction, findings: Iterable[Finding]) -> Opinio
     )
 
 
-def grades_of(prediction: Prediction) -> dict[str, Grade]:
+def grades_of(prediction: Prediction) -> dict[ConditionName, Grade]:
     """Condition → grade. Of several classes for one condition the one counts that is there, then the most probable."""
     return {name: (prediction.grades or {})[label] for name, label in _labels(prediction).items()}
 
@@ -136,23 +131,27 @@ def explained_class(prediction: Prediction) -> str:
     if prediction.grades is not None:
         labels, grades = _labels(prediction), grades_of(prediction)
         outcome = next(iter(_graded_outcomes(grades, _seen(grades))))
-        return labels.get(outcome) or max(labels.values(), key=lambda label: prediction.probabilities[label])
+        if isinstance(outcome, ConditionName):
+            return labels[outcome]
+        return max(labels.values(), key=lambda label: prediction.probabilities[label])
     outcome = next(iter(_outcomes(prediction.probabilities)))
     return max(_members(outcome, prediction.probabilities), key=lambda name: prediction.probabilities[name])
 
 
-def outcome_of(name: str) -> str:
+def outcome_of(name: str) -> Outcome:
     """What a class may be told as: itself where it is healthy skin or a measured condition, else `PROFESSIONAL`."""
-    return name if name == HEALTHY or name in CONDITIONS else PROFESSIONAL
+    if name == HEALTHY:
+        return HEALTHY
+    return ConditionName(name) if name in CONDITIONS else PROFESSIONAL
 
 
-def condition_of(label: str) -> str | None:
+def condition_of(label: str) -> ConditionName | None:
     """The measured condition that a class of a multi-label model is about; None where there is none."""
     name = CONDITION_OF.get(label, label)
-    return name if name in CONDITIONS else None
+    return ConditionName(name) if name in CONDITIONS else None
 
 
-def _labels(prediction: Prediction) -> dict[str, str]:
+def _labels(prediction: Prediction) -> dict[ConditionName, str]:
     """Condition → the class that speaks for it; classes of no condition are never told."""
     grades = prediction.grades or {}
     found: dict[str, str] = {}
@@ -161,65 +160,66 @@ def _labels(prediction: Prediction) -> dict[str, str]:
     return {name: found[name] for name in CONDITIONS if name in found}
 
 
-def _seen(grades: Mapping[str, Grade]) -> tuple[str, ...]:
+def _seen(grades: Mapping[ConditionName, Grade]) -> tuple[ConditionName, ...]:
     """Conditions that are stated, the most severe first."""
     stated = [name for name, grade in grades.items() if grade.stated]
     return tuple(sorted(stated, key=lambda name: (-grades[name].severity, -grades[name].probability)))
 
 
-def _graded_outcomes(grades: Mapping[str, Grade], seen: tuple[str, ...]) -> dict[str, float]:
+def _graded_outcomes(grades: Mapping[ConditionName, Grade], seen: tuple[ConditionName, ...]) -> dict[Outcome, float]:
     """Each condition and healthy skin with its probability; first what is seen, else healthy skin."""
-    shares = {name: grade.probability for name, grade in grades.items()}
+    shares: dict[Outcome, float] = {name: grade.probability for name, grade in grades.items()}
     shares[HEALTHY] = math.prod(1.0 - share for share in shares.values())
-    first = seen or (HEALTHY,)
+    first: tuple[Outcome, ...] = seen or (HEALTHY,)
     rest = sorted((name for name in shares if name not in first), key=lambda name: -shares[name])
     return {name: shares[name] for name in (*first, *rest)}
 
 
-def _outcomes(probabilities: Mapping[str, float]) -> dict[str, float]:
+def _outcomes(probabilities: Mapping[str, float]) -> dict[Outcome, float]:
     """The classes added up, the most probable outcome first."""
-    sums: dict[str, float] = {}
+    sums: dict[Outcome, float] = {}
     for name, probability in probabilities.items():
         sums[outcome_of(name)] = sums.get(outcome_of(name), 0.0) + probability
     return dict(sorted(sums.items(), key=lambda item: -item[1]))
 
 
-def _members(outcome: str, names: Iterable[str]) -> list[str]:
+def _members(outcome: Outcome, names: Iterable[str]) -> list[str]:
     return [name for name in names if outcome_of(name) == outcome]
 
 
-def _wording(outcome: str, prediction: Prediction) -> str:
+def _wording(outcome: Outcome, prediction: Prediction) -> str:
     """The card's sentence, unless it has none or gives away the name of a class that is never stated."""
     told = prediction.wordings.get(explained_class(prediction)) or ""
     unstated = _members(PROFESSIONAL, prediction.probabilities)
     telling = {word for name in unstated for word in name.lower().split("_") if len(word) >= LEAST_TELLING_LETTERS}
     if told and not any(word in told.lower() for word in telling):
         return told
-    usual = {HEALTHY: wording.MODEL_SEES_NOTHING, PROFESSIONAL: wording.SEE_A_PROFESSIONAL}
-    return usual.get(outcome) or wording.model_sees([outcome])
+    if isinstance(outcome, ConditionName):
+        return wording.model_sees([outcome])
+    return wording.MODEL_SEES_NOTHING if outcome == HEALTHY else wording.SEE_A_PROFESSIONAL
 
 
-def _compared(outcome: str, prediction: Prediction, findings: Iterable[Finding]) -> tuple[Agreement, str]:
+def _compared(outcome: Outcome, prediction: Prediction, findings: Iterable[Finding]) -> tuple[Agreement, str]:
     """Compare what both can know: conditions that are a class of the ensemble and were measured on this photo."""
     if outcome == PROFESSIONAL:
         return Agreement.NOT_COMPARABLE, wording.NOT_MEASURED_KIND
-    asked = prediction.probabilities if outcome == HEALTHY else (outcome,)
-    both = [finding for finding in findings if finding.name in asked and finding.score is not None]
+    classes = prediction.probabilities if outcome == HEALTHY else (outcome,)
+    both = [finding for finding in findings if finding.name in classes and finding.score is not None]
     seen = [finding.name for finding in both if finding.detected]
     if not both:
         return Agreement.NOT_COMPARABLE, wording.NOT_COMPARABLE
-    if outcome == HEALTHY:
-        none = wording.both_see_no([finding.name for finding in both])
-        return (Agreement.DISAGREE, wording.seen_otherwise([], [], seen)) if seen else (Agreement.AGREE, none)
-    return (
-        (Agreement.AGREE, wording.both_see([outcome]))
-        if seen
-        else (Agreement.DISAGREE, wording.seen_otherwise([], [outcome], []))
-    )
+    if isinstance(outcome, ConditionName):
+        return (
+            (Agreement.AGREE, wording.both_see([outcome]))
+            if seen
+            else (Agreement.DISAGREE, wording.seen_otherwise([], [outcome], []))
+        )
+    none = wording.both_see_no([finding.name for finding in both])
+    return (Agreement.DISAGREE, wording.seen_otherwise([], [], seen)) if seen else (Agreement.AGREE, none)
 
 
 def _compared_each(
-    grades: Mapping[str, Grade], seen: tuple[str, ...], findings: Iterable[Finding]
+    grades: Mapping[ConditionName, Grade], seen: tuple[ConditionName, ...], findings: Iterable[Finding]
 ) -> tuple[Agreement, str]:
     """Compare what is there, condition by condition, where both can know it."""
     measured = {

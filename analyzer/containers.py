@@ -18,6 +18,7 @@ from io import BytesIO
 from typing import Any
 
 from analyzer.errors import BadPhoto, TooManyPixels, UnsupportedType
+from analyzer.vocabulary import ErrorCode
 
 MAX_PIXELS = 50_000_000  # pixels; limit of the wire contract
 MAX_PROFILE_BYTES = 4 << 20  # the largest press profiles in use have about 2.5 MB; a phone's has 0.5 kB
@@ -26,7 +27,7 @@ MAX_JPEG_SEGMENTS = 2_000  # 24 MB in segments of 64 kB are 370
 MAX_JPEG_SCANS = 40  # encoders write up to about 15; each further scan costs a pass over the picture, for a few bytes
 MAX_EXIF_ENTRIES = 512  # entries in the first directory; cameras write about 20
 
-TRUNCATED = "truncated_image"
+TRUNCATED = ErrorCode.TRUNCATED_IMAGE
 
 # The next marker other than a restart (D0-D7), a stuffed zero, TEM, a second SOI (D8) or a fill byte.
 _JPEG_MARKER = re.compile(rb"\xff[\x02-\xcf\xd9-\xfe]")

@@ -22,6 +22,7 @@ from analyzer.model_sources import HINT, NOTHING, Candidate, ModelSources
 from analyzer.roi import Roi
 from analyzer.settings import StoreSettings
 from analyzer.values import Demographics, ModelState, Prediction
+from analyzer.vocabulary import ModelSource
 
 log = logging.getLogger("analyzer.ensemble")
 
@@ -29,7 +30,11 @@ OPENING_S = 30.0  # that an answer waits beyond `start_wait_s` for the very firs
 STOP_S = 10.0  # that a stop waits for the threads, which may be opening an artefact
 NOBODY = Demographics()
 ALONE = "the report rests on the classical measurements alone."
-PLACES = {"s3": "S3", "cache": "the cache", "local": "the local folder"}
+PLACES: Mapping[ModelSource, str] = {
+    ModelSource.S3: "S3",
+    ModelSource.CACHE: "the cache",
+    ModelSource.LOCAL: "the local folder",
+}
 
 
 class Artefact(Protocol):

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from analyzer.vocabulary import ErrorCode, OperatorCode
+
 
 class AnalyzerError(Exception):
     """A failure that a person can act on.
 
     Attributes:
-        code: stable machine-readable word of the wire contract, e.g. ``"truncated_image"``.
+        code: stable machine-readable word, e.g. ``"truncated_image"``.
         message: one plain sentence: what is wrong.
         hint: one plain sentence: what to do about it.
     """
 
-    code = "internal_error"
+    code: ErrorCode | OperatorCode = ErrorCode.INTERNAL_ERROR
 
-    def __init__(self, message: str, hint: str, code: str | None = None) -> None:
+    def __init__(self, message: str, hint: str, code: ErrorCode | None = None) -> None:
         super().__init__(message)
         self.code = code or type(self).code
         self.message = message
@@ -24,25 +26,25 @@ class AnalyzerError(Exception):
 class BadPhoto(AnalyzerError):
     """The bytes are not a picture that can be read (``bad_image``, ``truncated_image``)."""
 
-    code = "bad_image"
+    code = ErrorCode.BAD_IMAGE
 
 
 class UnsupportedType(BadPhoto):
     """A picture, or another file, of a type that is not taken."""
 
-    code = "unsupported_type"
+    code = ErrorCode.UNSUPPORTED_TYPE
 
 
 class TooManyPixels(BadPhoto):
     """The header announces more pixels than the limit; nothing was decoded."""
 
-    code = "too_many_pixels"
+    code = ErrorCode.TOO_MANY_PIXELS
 
 
 class ModelUnavailable(AnalyzerError):
     """No verified artefact can be used; the work goes on without it and says so."""
 
-    code = "model_unavailable"
+    code = OperatorCode.MODEL_UNAVAILABLE
 
 
 class BadModel(ModelUnavailable):
@@ -52,4 +54,4 @@ class BadModel(ModelUnavailable):
 class BadSetting(AnalyzerError):
     """An environment variable or a calibration number is missing, malformed or out of its range."""
 
-    code = "bad_setting"
+    code = OperatorCode.BAD_SETTING

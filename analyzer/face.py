@@ -14,6 +14,7 @@ from pathlib import Path
 from analyzer import face_network, haar, settings
 from analyzer.errors import AnalyzerError
 from analyzer.values import Face, Rgb
+from analyzer.vocabulary import StageName
 
 ARTEFACT = "face_geometry"  # folder below MODEL_DIR
 
@@ -25,12 +26,11 @@ class FaceStage:
     """What finds the faces.
 
     Attributes:
-        name: ``"network"`` or ``"haar"``.
         version: of the artefact, or of the cascades' fit.
         fallback_reason: why the learned stage is not used, for people; None where it is.
     """
 
-    name: str
+    name: StageName
     version: str
     fallback_reason: str | None = None
 
@@ -90,12 +90,12 @@ def network(folder: Path) -> Detector:
         ImportError: its runtime is not installed.
     """
     learned = face_network.load(folder)
-    return Detector(FaceStage("network", learned.version), learned.detect)
+    return Detector(FaceStage(StageName.NETWORK, learned.version), learned.detect)
 
 
 def cascades(fallback_reason: str | None = None) -> Detector:
     """The Haar cascades, which are always there."""
-    return Detector(FaceStage("haar", haar.VERSION, fallback_reason), haar.detect)
+    return Detector(FaceStage(StageName.HAAR, haar.VERSION, fallback_reason), haar.detect)
 
 
 def _detector() -> Detector:

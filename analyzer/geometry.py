@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analyzer.values import Face, Mask, Points
+from analyzer.vocabulary import Region
 
 SIZE = 512  # px, side of the working crop
 EYE_LINE_Y = 215.0  # px
@@ -170,7 +171,7 @@ def feature_polygons(points: Landmarks) -> dict[str, Points]:
     return polygons
 
 
-def region_polygons(points: Landmarks) -> dict[str, Points]:
+def region_polygons(points: Landmarks) -> dict[Region, Points]:
     """Regions of the report in working pixels; they may overlap features and hair, which the skin mask cuts out.
 
     "Left" and "right" are the picture's sides in the aligned crop, as a person sees them in the mirror-less photo. Cheek and
@@ -182,17 +183,17 @@ def region_polygons(points: Landmarks) -> dict[str, Points]:
     nose_y, lips_bottom, chin_y = float(nose[:, 1].max()), float(lips[:, 1].max()), float(face[:, 1].max())
     wing_left, wing_right = float(nose[:, 0].min()) - 6, float(nose[:, 0].max()) + 6
     regions = {
-        "forehead": _rectangle(face[:, 0].min(), face[:, 1].min(), face[:, 0].max(), brow_y - 4),
-        "nose": _trapezium(nose[0], wing_left, wing_right, nose_y),
-        "chin": _rectangle(mouth_left - 8, lips_bottom + 10, mouth_right + 8, chin_y),
-        "perioral": _rectangle(mouth_left - 30, nose_y + 4, mouth_right + 30, lips_bottom + 10),
+        Region.FOREHEAD: _rectangle(face[:, 0].min(), face[:, 1].min(), face[:, 0].max(), brow_y - 4),
+        Region.NOSE: _trapezium(nose[0], wing_left, wing_right, nose_y),
+        Region.CHIN: _rectangle(mouth_left - 8, lips_bottom + 10, mouth_right + 8, chin_y),
+        Region.PERIORAL: _rectangle(mouth_left - 30, nose_y + 4, mouth_right + 30, lips_bottom + 10),
     }
     shares = foreshortening(points)
     for side, person in SIDES.items():
         eye = points[f"{person}_eye"]
         seen = shares[side] * ALIKE >= LEAST_EYE
-        regions[f"{side}_under_eye"] = _under_eye(eye) if seen else EMPTY
-        regions[f"{side}_cheek"] = _cheek(points, side)
+        regions[Region(f"{side}_under_eye")] = _under_eye(eye) if seen else EMPTY
+        regions[Region(f"{side}_cheek")] = _cheek(points, side)
     return regions
 
 

@@ -15,10 +15,11 @@ from types import UnionType
 from typing import Any, NoReturn, get_args, get_origin, get_type_hints
 
 from analyzer.errors import BadModel, ModelUnavailable
+from analyzer.vocabulary import EnsembleKind
 
 CARD = "card.json"
 SCHEMA = 2  # of the fields below; a card of another schema is refused
-ONE_CLASS, SEVERITIES, FACES = "one_class", "multilabel_severity", "faces"
+ONE_CLASS, SEVERITIES, FACES = EnsembleKind.ONE_CLASS, EnsembleKind.MULTILABEL_SEVERITY, "faces"
 OUTPUT_KINDS = (
     ONE_CLASS,
     SEVERITIES,

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Literal
 
 from analyzer import model_cache, model_card
 from analyzer.errors import BadModel, ModelUnavailable
@@ -16,6 +15,7 @@ from analyzer.model_cache import ModelCache, Offer
 from analyzer.model_download import Deadline
 from analyzer.model_store import BARE_HINT, Bucket
 from analyzer.settings import StoreSettings
+from analyzer.vocabulary import ModelSource
 
 NAME = "hare_run_v6_facial"  # folder of the artefact
 BARE_FILES = (f"{NAME}/best_facial_model.keras", f"{NAME}/best_facial_model.h5", "fixed_model_best.h5")
@@ -28,8 +28,8 @@ class Candidate:
     """Something that may be opened.
 
     Attributes:
-        source: ``"s3"``: S3 says that it is the present version; ``"cache"``: it was fetched earlier and S3 did not say so
-            now; ``"local"``: it lies in MODEL_DIR.
+        source: S3 where S3 says that it is the present version; CACHE where it was fetched earlier and S3 did not say so now;
+            LOCAL where it lies in MODEL_DIR.
         path: folder with a card, or a bare Keras file.
         version: the same for the same content: sha256 of the card; of a bare file, its own or that of its description in S3.
         sha256: of a bare file.
@@ -37,7 +37,7 @@ class Candidate:
         note: why a source that was preferred is not this one, for operators.
     """
 
-    source: Literal["s3", "cache", "local"]
+    source: ModelSource
     path: Path
     version: str
     sha256: str | None = None
@@ -88,13 +88,13 @@ class ModelSources:
 
     def approve(self, candidate: Candidate) -> None:
         """Its self-test passed: keep it, and the one before it."""
-        if candidate.source != "local":
+        if candidate.source != ModelSource.LOCAL:
             self.cache.approve(self.cache.folder / candidate.version)
 
     def refuse(self, candidate: Candidate, reason: str) -> None:
         """Its self-test failed: it is not given out again until `forgive`."""
         self._refused[candidate.version] = reason
-        if candidate.source != "local":
+        if candidate.source != ModelSource.LOCAL:
             self.cache.refuse(self.cache.folder / candidate.version)
 
     def forgive(self) -> None:
@@ -105,7 +105,7 @@ class ModelSources:
         assert self.bucket is not None
         try:
             self.cache.fetch(offer, self.bucket.read, Deadline(self.settings.download_timeout_s, stopped))
-            return replace(self._cached(self.cache.folder / offer.version), source="s3")
+            return replace(self._cached(self.cache.folder / offer.version), source=ModelSource.S3)
         except BadModel as error:
             self._refused[offer.identity] = error.message
             raise
@@ -117,7 +117,7 @@ class ModelSources:
         if origin.bare:
             self._check_bare(origin.bare, origin.sha256 or "")
             path = folder / origin.bare
-        return Candidate("cache", path, folder.name, origin.sha256, origin.location, origin.version_id)
+        return Candidate(ModelSource.CACHE, path, folder.name, origin.sha256, origin.location, origin.version_id)
 
     def _same_local(self, offer: Offer) -> tuple[Candidate | None, str | None]:
         """The local artefact when it is what S3 offers and sound; else why it is not, if it should be."""
@@ -151,13 +151,13 @@ class ModelSources:
         model_card.read(folder)
         version = _sha256(folder / model_card.CARD)
         self._check_refused(version)
-        return Candidate("local", folder, version)
+        return Candidate(ModelSource.LOCAL, folder, version)
 
     def _local_bare(self, path: Path) -> Candidate:
         sha256 = _sha256(path)
         self._check_refused(sha256)
         self._check_bare(path.name, sha256)
-        return Candidate("local", path, sha256, sha256)
+        return Candidate(ModelSource.LOCAL, path, sha256, sha256)
 
     def _check_bare(self, name: str, sha256: str) -> None:
         """A bare file needs a sha256 that the operator named, or the operator's word that none is needed."""
@@ -174,7 +174,7 @@ class ModelSources:
 
 def _confirmed(candidate: Candidate, offer: Offer) -> Candidate:
     """The candidate, now that S3 says that its content is the present one."""
-    source: Literal["s3", "local"] = "local" if candidate.source == "local" else "s3"
+    source = ModelSource.LOCAL if candidate.source == ModelSource.LOCAL else ModelSource.S3
     return replace(candidate, source=source, s3_location=offer.location, s3_version_id=offer.version_id, note=None)
 
 

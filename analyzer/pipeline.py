@@ -14,6 +14,7 @@ from analyzer.errors import ModelUnavailable
 from analyzer.photo import MAX_PIXELS
 from analyzer.roi import Roi
 from analyzer.values import Check, Demographics, Detection, Face, ModelState, Photo, Prediction, Report
+from analyzer.vocabulary import CheckCode
 
 DECODE_SHORT_SIDE = 1000  # px; large photos are first decoded at a reduced scale that keeps this much
 FACE_WIDTH = 400.0  # px; with a narrower face in a reduced copy the photo is decoded again, less reduced
@@ -75,7 +76,7 @@ def analyze_photo(
             photo=picture,
             face=faces[0] if faces else None,
             checks=checks,
-            error_code=stop.code if stop else "no_face",
+            error_code=stop.code if stop else CheckCode.NO_FACE,
             guidance=quality.guidance(checks, ""),
             model=ensemble.state(),
             demographics=demographics,

@@ -8,7 +8,7 @@ skin tones pass.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import cv2
 import numpy as np
@@ -16,6 +16,7 @@ import numpy as np
 from analyzer import eyelids, geometry
 from analyzer.roi import CLIPPED_VALUE, Roi
 from analyzer.values import Check, Face, Guidance, Photo
+from analyzer.vocabulary import CheckCode
 
 MIN_CONFIDENCE = 0.5  # calibrated probability of a face
 SURE_CONFIDENCE = 0.99  # hardly a whole face that looks into the camera lies below
@@ -49,7 +50,7 @@ def check_faces(photo: Photo, faces: Sequence[Face]) -> tuple[Check, ...]:
     return (
         _no_face(primary.confidence),
         _least(
-            "face_unsure",
+            CheckCode.FACE_UNSURE,
             primary.confidence,
             SURE_CONFIDENCE,
             "probability",
@@ -57,7 +58,7 @@ def check_faces(photo: Photo, faces: Sequence[Face]) -> tuple[Check, ...]:
             "Show the whole face with both eyes, from forehead to chin: this may be a part of one, or none.",
         ),
         _most(
-            "several_faces",
+            CheckCode.SEVERAL_FACES,
             rivals,
             0,
             "other faces",
@@ -65,7 +66,7 @@ def check_faces(photo: Photo, faces: Sequence[Face]) -> tuple[Check, ...]:
             "Make sure that only one face is in the photo; the largest was taken.",
         ),
         _least(
-            "face_too_small",
+            CheckCode.FACE_TOO_SMALL,
             width,
             MIN_FACE_PX,
             "px",
@@ -75,16 +76,23 @@ def check_faces(photo: Photo, faces: Sequence[Face]) -> tuple[Check, ...]:
             else "Send the photo in its original size: the face is large in it, but has too few pixels.",
         ),
         _least(
-            "face_cut_off",
+            CheckCode.FACE_CUT_OFF,
             inside,
             MIN_INSIDE,
             "share inside",
             True,
             "Move the whole face, from forehead to chin, into the photo.",
         ),
-        _most("tilted", abs(tilt_deg(primary)), MAX_TILT_DEG, "deg", False, "Hold the head and the phone upright."),
         _most(
-            "not_frontal", yaw, MAX_YAW_DEG, "deg", False, "Look straight into the camera to have both cheeks measured."
+            CheckCode.TILTED, abs(tilt_deg(primary)), MAX_TILT_DEG, "deg", False, "Hold the head and the phone upright."
+        ),
+        _most(
+            CheckCode.NOT_FRONTAL,
+            yaw,
+            MAX_YAW_DEG,
+            "deg",
+            False,
+            "Look straight into the camera to have both cheeks measured.",
         ),
     )
 
@@ -97,9 +105,9 @@ def check_roi(roi: Roi) -> tuple[Check, ...]:
     hue_excess, grey = hue_deviation(roi)
     visible = float(roi.skin.sum() / max(face.sum(), 1))
     return (
-        _least("too_dark", high, MIN_BRIGHT_L, "L*", True, "Find more light: face a window or a lamp."),
+        _least(CheckCode.TOO_DARK, high, MIN_BRIGHT_L, "L*", True, "Find more light: face a window or a lamp."),
         _most(
-            "too_bright",
+            CheckCode.TOO_BRIGHT,
             burnt_share(roi),
             MAX_BURNT,
             "share of skin",
@@ -107,7 +115,7 @@ def check_roi(roi: Roi) -> tuple[Check, ...]:
             "Avoid direct sun or flash; the skin is overexposed.",
         ),
         _most(
-            "overexposed",
+            CheckCode.OVEREXPOSED,
             roi.clipped_share,
             MAX_CLIPPED,
             "share of skin",
@@ -115,16 +123,23 @@ def check_roi(roi: Roi) -> tuple[Check, ...]:
             "Turn away from bright light or lower the exposure: parts of the skin are overexposed and lose their colour.",
         ),
         _most(
-            "uneven_light",
+            CheckCode.UNEVEN_LIGHT,
             unevenness(roi),
             MAX_UNEVEN,
             "share of L*",
             False,
             "Turn towards the light, so that both sides are lit alike.",
         ),
-        _least("low_contrast", high - low, MIN_CONTRAST_L, "L*", False, "Wipe the lens and avoid light from behind."),
+        _least(
+            CheckCode.LOW_CONTRAST,
+            high - low,
+            MIN_CONTRAST_L,
+            "L*",
+            False,
+            "Wipe the lens and avoid light from behind.",
+        ),
         _most(
-            "blur",
+            CheckCode.BLUR,
             roi.edge_blur_px,
             MAX_BLUR_PX,
             "px at 512 px",
@@ -132,7 +147,7 @@ def check_roi(roi: Roi) -> tuple[Check, ...]:
             "Hold the phone still and tap the face to focus.",
         ),
         _least(
-            "eyes_closed",
+            CheckCode.EYES_CLOSED,
             openness(roi),
             MIN_OPENNESS,
             "contrast",
@@ -140,10 +155,15 @@ def check_roi(roi: Roi) -> tuple[Check, ...]:
             "Open the eyes and look into the camera: closed lids change the skin below the eyes.",
         ),
         _least(
-            "not_enough_skin", visible, MIN_SKIN, "share of face", True, "Move hair, glasses or hands off the face."
+            CheckCode.NOT_ENOUGH_SKIN,
+            visible,
+            MIN_SKIN,
+            "share of face",
+            True,
+            "Move hair, glasses or hands off the face.",
         ),
         _most(
-            "colour_cast",
+            CheckCode.COLOUR_CAST,
             hue_excess,
             MAX_HUE_EXCESS_DEG,
             "deg of hue outside skin colours",
@@ -167,21 +187,27 @@ def guidance(checks: Sequence[Check], accepted_message: str) -> Guidance:
     warnings = [check.advice for check in checks if not check.passed and check is not stop and check.code not in unsure]
     if stop is None:
         return Guidance(accepted_message, tuple(warnings))
-    return Guidance(REFUSALS[stop.code], (stop.advice, *warnings))
+    return Guidance(REFUSALS.get(stop.code, stop.advice), (stop.advice, *warnings))
 
 
-BAD_LIGHT = ("too_dark", "too_bright", "colour_cast")
+BAD_LIGHT = (CheckCode.TOO_DARK, CheckCode.TOO_BRIGHT, CheckCode.COLOUR_CAST)
 # What such light makes of any face.
-UNSURE_IN_BAD_LIGHT = ("overexposed", "low_contrast", "eyes_closed", "colour_cast", "not_enough_skin")
-REFUSALS = {
-    "no_face": "No face was found in this photo.",
-    "face_too_small": "The face is too small in this photo.",
-    "face_cut_off": "Part of the face is outside the photo.",
-    "too_dark": "The photo is too dark to see the skin.",
-    "too_bright": "The photo is too bright: the skin is overexposed.",
-    "blur": "The photo is too blurred to see the skin.",
-    "not_enough_skin": "Too little skin is visible in this photo.",
-    "colour_cast": "This is a black-and-white photo; skin colour cannot be measured on it.",
+UNSURE_IN_BAD_LIGHT = (
+    CheckCode.OVEREXPOSED,
+    CheckCode.LOW_CONTRAST,
+    CheckCode.EYES_CLOSED,
+    CheckCode.COLOUR_CAST,
+    CheckCode.NOT_ENOUGH_SKIN,
+)
+REFUSALS: Mapping[CheckCode, str] = {
+    CheckCode.NO_FACE: "No face was found in this photo.",
+    CheckCode.FACE_TOO_SMALL: "The face is too small in this photo.",
+    CheckCode.FACE_CUT_OFF: "Part of the face is outside the photo.",
+    CheckCode.TOO_DARK: "The photo is too dark to see the skin.",
+    CheckCode.TOO_BRIGHT: "The photo is too bright: the skin is overexposed.",
+    CheckCode.BLUR: "The photo is too blurred to see the skin.",
+    CheckCode.NOT_ENOUGH_SKIN: "Too little skin is visible in this photo.",
+    CheckCode.COLOUR_CAST: "This is a black-and-white photo; skin colour cannot be measured on it.",
 }
 
 
@@ -236,14 +262,14 @@ def hue_deviation(roi: Roi) -> tuple[float | None, bool]:
 
 def _no_face(confidence: float) -> Check:
     advice = "Hold the phone at arm's length, face the camera in even light, and take off sunglasses or a mask."
-    return _least("no_face", confidence, MIN_CONFIDENCE, "probability", True, advice)
+    return _least(CheckCode.NO_FACE, confidence, MIN_CONFIDENCE, "probability", True, advice)
 
 
-def _least(code: str, value: float | None, limit: float, unit: str, refuses: bool, advice: str) -> Check:
+def _least(code: CheckCode, value: float | None, limit: float, unit: str, refuses: bool, advice: str) -> Check:
     return Check(code, value is None or bool(value >= limit), refuses, _plain(value), limit, unit, advice)
 
 
-def _most(code: str, value: float | None, limit: float, unit: str, refuses: bool, advice: str) -> Check:
+def _most(code: CheckCode, value: float | None, limit: float, unit: str, refuses: bool, advice: str) -> Check:
     return Check(code, value is None or bool(value <= limit), refuses, _plain(value), limit, unit, advice)
 
 

@@ -25,15 +25,16 @@ from analyzer.values import (
     Prediction,
     Recommendations,
     Report,
-    Severity,
     SkinTone,
 )
+from analyzer.vocabulary import CheckCode, ConditionName, Fitzpatrick, Severity, Verdict
 
 ORDER = tuple(Severity)
-UNKNOWN = "unknown"
+UNKNOWN = Verdict.UNKNOWN
 WORDING_AGE = 40  # years from which a note says that some lines are normal
-DEEP_TONES = ("V", "VI")
-FAIR_TONES = ("I", "II")
+DEEP_TONES = (Fitzpatrick.V, Fitzpatrick.VI)
+MARKING = {ConditionName.ACNE, ConditionName.DARK_SPOTS, ConditionName.PIGMENTATION}  # what leaves or is dark marks
+FAIR_TONES = (Fitzpatrick.I, Fitzpatrick.II)
 
 
 def compose(
@@ -81,7 +82,7 @@ def refuse(
     photo: Photo,
     face: Face | None,
     checks: tuple[Check, ...],
-    error_code: str,
+    error_code: CheckCode,
     guidance: Guidance,
     model: ModelState,
     demographics: Demographics,
@@ -116,7 +117,7 @@ def ranked(findings: Iterable[Finding]) -> list[Finding]:
     return sorted(detected, key=lambda finding: (-ORDER.index(finding.severity), -(finding.score or 0.0)))
 
 
-def primary_condition(findings: Sequence[Finding]) -> str:
+def primary_condition(findings: Sequence[Finding]) -> ConditionName | Verdict:
     """Name of the worst detected condition, ``"healthy"`` when none is, ``"unknown"`` when nothing was measured."""
     if all(finding.score is None for finding in findings):
         return UNKNOWN
@@ -196,11 +197,11 @@ def recommend(
 def _notes(concerns: Sequence[Finding], demographics: Demographics) -> list[str]:
     names = {finding.name for finding in concerns}
     notes = []
-    if demographics.fitzpatrick in DEEP_TONES and names & {"acne", "dark_spots", "pigmentation"}:
+    if demographics.fitzpatrick in DEEP_TONES and names & MARKING:
         notes.append(wording.DEEP_TONE_NOTE)
     if demographics.fitzpatrick in FAIR_TONES:
         notes.append(wording.FAIR_TONE_NOTE)
-    if (demographics.age or 0) >= WORDING_AGE and "wrinkles" in names:
+    if (demographics.age or 0) >= WORDING_AGE and ConditionName.WRINKLES in names:
         notes.append(wording.AGE_NOTE)
     return notes
 

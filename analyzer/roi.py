@@ -14,18 +14,20 @@ from numpy.typing import NDArray
 
 from analyzer import geometry, sharpness, skin
 from analyzer.values import Box, Face, Mask, Photo, Points, Rgb
+from analyzer.vocabulary import ReasonCode, Region
 
 REDUCE_BELOW = 0.6  # working px per photo px under which the photo is area-averaged before the warp, against aliasing
 CROP_MARGIN_PX = 4  # photo px kept around the crop when it is averaged
+BASELINE_REGIONS = (Region.FOREHEAD, Region.LEFT_CHEEK, Region.RIGHT_CHEEK)
 BASELINE_PX = 500  # working px of cheeks and forehead from which their colour is the baseline
 GREY_CHROMA = 4.0  # CIELAB chroma of the baseline under which the picture is black and white
 HUE_RANGE_DEG = (10.0, 85.0)  # hue angle of skin in CIELAB under usual light
 UNREADABLE_EXCESS_DEG = 20.0  # outside that range, beyond which the light has taken the colours' place
-GREY = ("no_colour", "The picture holds almost no colour.")
-COLOURED = ("coloured_light", "The light is too strongly coloured to tell the colours of the skin.")
+GREY = (ReasonCode.NO_COLOUR, "The picture holds almost no colour.")
+COLOURED = (ReasonCode.COLOURED_LIGHT, "The light is too strongly coloured to tell the colours of the skin.")
 CLIPPED_VALUE = 250  # uint8, from which on a channel was or may have been cut off at the top of the scale
 UNREADABLE_CLIPPED = 0.4  # share of the skin with such a channel, beyond which pale and red skin cannot be told apart
-OVEREXPOSED = ("overexposed", "Much of the skin is overexposed, so that its colours are lost.")
+OVEREXPOSED = (ReasonCode.OVEREXPOSED, "Much of the skin is overexposed, so that its colours are lost.")
 SMOOTH_ABOVE = 1.5  # working px per photo px from which cubic interpolation is worth its time
 
 
@@ -47,7 +49,7 @@ class Roi:
 
     rgb: Rgb
     skin: Mask
-    regions: Mapping[str, Mask]
+    regions: Mapping[Region, Mask]
     landmarks: Mapping[str, Points]
     measured_landmarks: bool
     to_original: NDArray[np.float32]
@@ -72,7 +74,7 @@ class Roi:
     @cached_property
     def baseline_lab(self) -> NDArray[np.float32]:
         """(3,) float32: median CIELAB of the person's own cheeks and forehead (of all skin where those are hidden)."""
-        seeds = [self.regions[name] for name in ("forehead", "left_cheek", "right_cheek") if name in self.regions]
+        seeds = [self.regions[name] for name in BASELINE_REGIONS if name in self.regions]
         seen = np.any(seeds, axis=0) if seeds else self.skin
         mask = seen if seen.sum() >= BASELINE_PX else self.skin
         colours = self.lab[::2, ::2][mask[::2, ::2]]
@@ -102,18 +104,18 @@ class Roi:
         return float((skin >= CLIPPED_VALUE).any(axis=1).mean()) if skin.size else 0.0
 
     @property
-    def unreadable_colour(self) -> tuple[str, str] | None:
+    def unreadable_colour(self) -> tuple[ReasonCode, str] | None:
         """Why nothing can be told by colour, as code and sentence; None where it can."""
         if self.is_grey:
             return GREY
         return COLOURED if self.hue_excess_deg > UNREADABLE_EXCESS_DEG else None
 
     @property
-    def overexposed(self) -> tuple[str, str] | None:
+    def overexposed(self) -> tuple[ReasonCode, str] | None:
         """Why pale and red skin cannot be told apart, as code and sentence; None where they can."""
         return OVEREXPOSED if self.clipped_share > UNREADABLE_CLIPPED else None
 
-    def region_at(self, x: float, y: float) -> str | None:
+    def region_at(self, x: float, y: float) -> Region | None:
         """The region whose skin holds a place in working pixels; None on no skin, in no region, outside the crop."""
         column, row = int(x), int(y)
         height, width = self.skin.shape
@@ -121,7 +123,9 @@ class Roi:
             return None
         return next((name for name, mask in self.regions.items() if mask[row, column]), None)
 
-    def per_region(self, skin: Mask, least_px: int, value: Callable[[Mask], float | None]) -> dict[str, float | None]:
+    def per_region(
+        self, skin: Mask, least_px: int, value: Callable[[Mask], float | None]
+    ) -> dict[Region, float | None]:
         """Region → a value of the skin in it, None where fewer than `least_px` pixels of it are visible.
 
         Args:
@@ -178,7 +182,7 @@ def from_parts(
 
     Without landmarks (an empty mapping) there is one region, ``"whole"``: all of the skin.
     """
-    polygons = geometry.region_polygons(landmarks) if landmarks else {"whole": geometry.FRAME}
+    polygons = geometry.region_polygons(landmarks) if landmarks else {Region.WHOLE: geometry.FRAME}
     regions = {name: _frozen(geometry.fill(polygon) & mask) for name, polygon in polygons.items()}
     return Roi(
         rgb=_frozen(rgb),

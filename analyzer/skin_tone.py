@@ -14,21 +14,22 @@ import numpy as np
 
 from analyzer.roi import COLOURED, Roi
 from analyzer.values import Check, SkinTone
+from analyzer.vocabulary import CheckCode, Fitzpatrick, ItaGroup, Region
 
 # Upper limits in degrees, darkest first: Chardon, Cretois, Hourseau (1991), Int. J. Cosmet. Sci. 13, 191-208.
 ITA_LIMITS = (-30.0, 10.0, 28.0, 41.0, 55.0)
-ITA_GROUPS = ("dark", "brown", "tan", "intermediate", "light", "very light")
+ITA_GROUPS = tuple(ItaGroup)
 # The usual reading of the six ITA groups as Fitzpatrick types; the types are defined by sun reaction, not colour, so this
 # is a convention (Ware et al. 2020, JAAD Int. 1, 71-75, on how loose it is).
-FITZPATRICK = ("VI", "V", "IV", "III", "II", "I")
+FITZPATRICK = tuple(reversed(Fitzpatrick))
 # Monk Skin Tone scale, lightest first: the ten published swatches (E. Monk, 2023, "The Monk Skin Tone Scale").
 MONK_HEX = ("f6ede4", "f3e7db", "f7ead0", "eadaba", "d7bd96", "a07e56", "825c43", "604134", "3a312a", "292420")
 LIGHT_CODES = (
-    "too_dark",
-    "too_bright",
-    "overexposed",
-    "uneven_light",
-    "colour_cast",
+    CheckCode.TOO_DARK,
+    CheckCode.TOO_BRIGHT,
+    CheckCode.OVEREXPOSED,
+    CheckCode.UNEVEN_LIGHT,
+    CheckCode.COLOUR_CAST,
 )  # checks that speak against the estimate
 PARTLY_SEEN = 0.4  # share of the face that is visible skin, below which the rest may look quite different
 MIN_PIXELS = 500  # working px of skin
@@ -76,7 +77,7 @@ def monk_swatches() -> np.ndarray:
 def _caveat(roi: Roi, checks: Iterable[Check]) -> str | None:
     if any(check.code in LIGHT_CODES and not check.passed for check in checks):
         return "The light in this photo is uneven, coloured, too dark or too bright, so the tone may be off by several steps."
-    if any(check.code == "not_enough_skin" and (check.value or 0.0) < PARTLY_SEEN for check in checks):
+    if any(check.code == CheckCode.NOT_ENOUGH_SKIN and (check.value or 0.0) < PARTLY_SEEN for check in checks):
         return "Only a part of the face could be read as skin, perhaps its brighter part, so the tone may be off by several steps."
     angles = [ita_degrees(np.median(roi.lab[mask], axis=0)) for mask in _cheeks(roi)]
     if any(abs(first - second) > 20.0 for first, second in pairwise(angles)):
@@ -85,5 +86,5 @@ def _caveat(roi: Roi, checks: Iterable[Check]) -> str | None:
 
 
 def _cheeks(roi: Roi) -> list[np.ndarray]:
-    regions = (roi.regions.get("left_cheek"), roi.regions.get("right_cheek"))
+    regions = (roi.regions.get(Region.LEFT_CHEEK), roi.regions.get(Region.RIGHT_CHEEK))
     return [mask for mask in regions if mask is not None and mask.sum() >= MIN_PIXELS]

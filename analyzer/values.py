@@ -10,25 +10,27 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from analyzer.vocabulary import (
+    Abstention,
+    CheckCode,
+    ConditionName,
+    Fitzpatrick,
+    ItaGroup,
+    ReasonCode,
+    Region,
+    Severity,
+    Source,
+    Verdict,
+)
+
 Rgb = NDArray[np.uint8]  # (H, W, 3), sRGB
 Mask = NDArray[np.bool_]  # (H, W)
 Points = NDArray[np.float32]  # (N, 2), x then y
-
-
-class Severity(StrEnum):
-    """Severity words of the wire contract, mildest first (`severity_levels` writes HIGH as "severe")."""
-
-    NONE = "none"
-    MINIMAL = "minimal"
-    LOW = "low"
-    MODERATE = "moderate"
-    HIGH = "high"
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +119,7 @@ class Check:
         advice: plain sentence for a person, used when the check fails.
     """
 
-    code: str
+    code: CheckCode
     passed: bool
     refuses: bool
     value: float | None
@@ -132,7 +134,7 @@ class Lesion:
 
     box: Box
     contrast: float
-    region: str | None = None
+    region: Region | None = None
 
 
 @dataclass(frozen=True)
@@ -148,12 +150,12 @@ class Finding:
         lesions: single spots, strongest first, where the condition has some.
         regions: region name → score 0..1, or None where the region could not be measured.
         evidence: measured numbers by name, in the units that docs/conditions.md gives.
-        source: ``"classical"`` or ``"ensemble"``.
         formula: name and version of the formula in calibration.json, e.g. ``"acne-1"``.
         reason: code and sentence why nothing was measured, e.g. ``"too_blurred: …"``; None when measured.
+        reason_code: the code alone.
     """
 
-    name: str
+    name: ConditionName
     score: float | None
     interval: tuple[float, float] | None
     severity: Severity
@@ -161,10 +163,11 @@ class Finding:
     formula: str
     area_fraction: float | None = None
     lesions: tuple[Lesion, ...] = ()
-    regions: Mapping[str, float | None] = field(default_factory=dict)
+    regions: Mapping[Region, float | None] = field(default_factory=dict)
     evidence: Mapping[str, float] = field(default_factory=dict)
-    source: str = "classical"
+    source: Source = Source.CLASSICAL
     reason: str | None = None
+    reason_code: ReasonCode | None = None
 
     @property
     def detected(self) -> bool:
@@ -186,16 +189,15 @@ class SkinTone:
 
     Attributes:
         ita_deg: individual typology angle, atan2(L* - 50, b*) in degrees, -90..90.
-        ita_group: very light, light, intermediate, tan, brown or dark (Chardon 1991 limits).
-        fitzpatrick_estimate: I..VI, from ITA.
+        fitzpatrick_estimate: from ITA.
         monk_estimate: 1..10, nearest swatch of the Monk Skin Tone scale in CIELAB.
         estimates_agree: ITA group and Monk estimate point at neighbouring tones.
         caveat: sentence about lighting, None when nothing speaks against the estimate.
     """
 
     ita_deg: float
-    ita_group: str
-    fitzpatrick_estimate: str
+    ita_group: ItaGroup
+    fitzpatrick_estimate: Fitzpatrick
     monk_estimate: int
     estimates_agree: bool
     caveat: str | None = None
@@ -227,7 +229,7 @@ class Demographics:
     age: int | None = None
     ethnicity: str | None = None
     gender: str | None = None
-    fitzpatrick: str | None = None
+    fitzpatrick: Fitzpatrick | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,12 +299,12 @@ class Prediction:
         return max(self.probabilities, key=lambda name: self.probabilities[name])
 
     @property
-    def abstention(self) -> str | None:
-        """Why no class is stated: ``"unfamiliar"`` (out of distribution), ``"undecided"`` (below the threshold), or None."""
+    def abstention(self) -> Abstention | None:
+        """Why no class is stated; None when the ensemble decides."""
         if self.distance is not None and self.distance_limit is not None and self.distance > self.distance_limit:
-            return "unfamiliar"
+            return Abstention.UNFAMILIAR
         is_sure = self.threshold is None or self.probabilities[self.top] >= self.threshold
-        return None if is_sure else "undecided"
+        return None if is_sure else Abstention.UNDECIDED
 
 
 @dataclass(frozen=True)
@@ -339,7 +341,7 @@ class Detection:
     faces: tuple[Face, ...]
     faces_found: int
     checks: tuple[Check, ...]
-    error_code: str | None
+    error_code: CheckCode | None
     guidance: Guidance
     timings_ms: Mapping[str, float]
 
@@ -354,12 +356,12 @@ class Report:
     photo: Photo
     face: Face | None
     checks: tuple[Check, ...]
-    error_code: str | None
+    error_code: CheckCode | None
     guidance: Guidance
     findings: tuple[Finding, ...]
     skin_tone: SkinTone | None
-    primary_condition: str
-    primary_concerns: tuple[str, ...]
+    primary_condition: ConditionName | Verdict
+    primary_concerns: tuple[ConditionName, ...]
     health_score: float | None  # 0..100
     confidence: float  # of the primary condition, 0..1
     summary: str

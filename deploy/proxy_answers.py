@@ -19,6 +19,7 @@ from pydantic import BaseModel
 from analyzer import settings
 from analyzer.errors import BadSetting
 from analyzer.values import ModelState
+from analyzer.vocabulary import ErrorCode
 from web import cors, wire
 from web.admission import RETRY_AFTER_S
 from web.routes import ROUTES
@@ -27,7 +28,7 @@ from web.words import FAULT, NOT_UNDERSTOOD
 HEAD = "# The proxy's own answers. Written by python -m deploy.proxy_answers: do not edit.\n"
 UNKNOWN_MODEL = ModelState(False, "The proxy answered; the service was not asked.")
 MIB = 1024 * 1024
-UNREACHED = ("busy", "The service cannot answer at the moment.", "Please try again in a few seconds.")
+UNREACHED = (ErrorCode.BUSY, "The service cannot answer at the moment.", "Please try again in a few seconds.")
 TOKEN_LIMIT = 4000  # characters; nginx takes words up to 4096
 PARTS = ("code", "message", "hint")
 
@@ -57,7 +58,7 @@ def failures(config: settings.Settings) -> dict[str, tuple[str, str, str]]:
     limit = f"The request is larger than {config.max_body_bytes // MIB} MiB."
     return {
         "default": NOT_UNDERSTOOD,
-        "413": ("too_large", limit, "Send a smaller copy of the photo."),
+        "413": (ErrorCode.TOO_LARGE, limit, "Send a smaller copy of the photo."),
         '"~^500$"': FAULT,
         '"~^50[234]$"': UNREACHED,
     }
@@ -65,7 +66,7 @@ def failures(config: settings.Settings) -> dict[str, tuple[str, str, str]]:
 
 def answers(shapes: dict[str, tuple[str, ...]]) -> dict[str, str]:
     """Key of the map of $request_uri -> JSON with variables of nginx in the places that differ from request to request."""
-    told = ("$proxy_code", "$proxy_message", "$proxy_hint")
+    told = (ErrorCode.BAD_REQUEST, "$proxy_message", "$proxy_hint")
     call = wire.Call("$trace_id", "$proxy_endpoint", 0.0)
     return {
         "default": _json(wire.failure(*told, "$trace_id")),
@@ -91,7 +92,7 @@ def _asked(among: tuple[str, ...]) -> str:
 
 
 def _json(answer: BaseModel) -> str:
-    shown = answer.model_dump(mode="json")
+    shown = answer.model_dump(mode="json") | {"error_code": "$proxy_code"}
     for part in (shown, shown.get("api_metadata", {})):
         if "timestamp" in part:
             part["timestamp"] = "$proxy_time"

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from analyzer import containers
 from analyzer.errors import AnalyzerError
 from analyzer.settings import MIB, Settings
+from analyzer.vocabulary import ErrorCode
 
 LARGE_PIXELS = 16_000_000  # pixels; 48 MB as RGB. Ordinary phone photos (12 MP) stay below
 LARGE_BODY_BYTES = MIB  # bodies above this count against BODIES_IN_MEMORY
@@ -29,7 +30,7 @@ class Busy(AnalyzerError):
         retry_after_s: whole seconds until trying again makes sense.
     """
 
-    code = "busy"
+    code = ErrorCode.BUSY
     retry_after_s = RETRY_AFTER_S
 
     def __init__(self) -> None:

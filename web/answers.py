@@ -9,6 +9,8 @@ from flask import Response
 from flask.json.provider import JSONProvider
 from pydantic import BaseModel
 
+from web import mending
+
 
 class OrjsonProvider(JSONProvider):
     """orjson for everything that Flask itself writes and reads as JSON."""
@@ -21,5 +23,10 @@ class OrjsonProvider(JSONProvider):
 
 
 def json_answer(model: BaseModel, status: int = 200) -> Response:
-    """Response with the model as JSON; numbers were checked to be finite when the model was built."""
-    return Response(orjson.dumps(model.model_dump(mode="json")), status=status, mimetype="application/json")
+    """Return the model as a JSON response; values that JSON cannot hold are null, which is logged and counted."""
+    body = mending.part(
+        "json",
+        lambda: orjson.dumps(model.model_dump(mode="json")),
+        lambda: orjson.dumps(mending.plain(model.model_dump())),
+    )
+    return Response(body, status=status, mimetype="application/json")

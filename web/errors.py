@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+from collections.abc import Mapping
 
 import cv2
 from flask import Flask, Response, current_app, g, request
@@ -12,45 +13,47 @@ from pydantic import BaseModel
 from werkzeug.exceptions import ClientDisconnected, HTTPException, RequestEntityTooLarge
 
 from analyzer.errors import AnalyzerError
+from analyzer.vocabulary import ErrorCode
 from web import tracing, uploads, wire
 from web.admission import Busy
 from web.answers import json_answer
 from web.guard import TooMany
+from web.mending import is_memory_short
 from web.service import service
 from web.words import FAULT, NOT_UNDERSTOOD
 
 log = logging.getLogger("web.errors")
 
-STATUS = {
-    "bad_json": 400,
-    "missing_image": 400,
-    "bad_base64": 400,
-    "bad_image": 400,
-    "truncated_image": 400,
-    "incomplete_upload": 400,
-    "bad_request": 400,
-    "unauthorized": 401,
-    "forbidden": 403,
-    "not_found": 404,
-    "method_not_allowed": 405,
-    "too_large": 413,
-    "too_many_pixels": 413,
-    "unsupported_type": 415,
-    "rate_limited": 429,
-    "internal_error": 500,
-    "busy": 503,
+STATUS: Mapping[ErrorCode, int] = {
+    ErrorCode.BAD_JSON: 400,
+    ErrorCode.MISSING_IMAGE: 400,
+    ErrorCode.BAD_BASE64: 400,
+    ErrorCode.BAD_IMAGE: 400,
+    ErrorCode.TRUNCATED_IMAGE: 400,
+    ErrorCode.INCOMPLETE_UPLOAD: 400,
+    ErrorCode.BAD_REQUEST: 400,
+    ErrorCode.UNAUTHORIZED: 401,
+    ErrorCode.FORBIDDEN: 403,
+    ErrorCode.NOT_FOUND: 404,
+    ErrorCode.METHOD_NOT_ALLOWED: 405,
+    ErrorCode.TOO_LARGE: 413,
+    ErrorCode.TOO_MANY_PIXELS: 413,
+    ErrorCode.UNSUPPORTED_TYPE: 415,
+    ErrorCode.RATE_LIMITED: 429,
+    ErrorCode.INTERNAL_ERROR: 500,
+    ErrorCode.BUSY: 503,
 }
 MIB = 1024 * 1024
 HTTP_ERRORS = {
-    404: ("not_found", "There is nothing at this address.", "See /docs for the routes."),
-    405: ("method_not_allowed", "This address does not take this method.", "See /docs for the routes."),
+    404: (ErrorCode.NOT_FOUND, "There is nothing at this address.", "See /docs for the routes."),
+    405: (ErrorCode.METHOD_NOT_ALLOWED, "This address does not take this method.", "See /docs for the routes."),
 }
 
 
 class Forbidden(AnalyzerError):
     """The caller may not see this."""
 
-    code = "forbidden"
+    code = ErrorCode.FORBIDDEN
 
 
 def register(app: Flask) -> None:
@@ -66,23 +69,25 @@ def register(app: Flask) -> None:
 
 
 def _analyzer_error(error: AnalyzerError) -> Response:
-    if error.code not in STATUS:
+    if not isinstance(error.code, ErrorCode):
         return _fault(error)
     response = _refused(error.code, error.message, error.hint)
     if isinstance(error, Busy | TooMany):
         response.headers["Retry-After"] = str(error.retry_after_s)
-    if error.code == "unauthorized":
+    if error.code == ErrorCode.UNAUTHORIZED:
         response.headers["WWW-Authenticate"] = "Bearer"
     return response
 
 
 def _too_large(error: RequestEntityTooLarge) -> Response:
     limit = (current_app.config["MAX_CONTENT_LENGTH"] or 0) // MIB
-    return _refused("too_large", f"The request is larger than {limit} MiB.", "Send a smaller copy of the photo.")
+    return _refused(
+        ErrorCode.TOO_LARGE, f"The request is larger than {limit} MiB.", "Send a smaller copy of the photo."
+    )
 
 
 def _incomplete(error: ClientDisconnected) -> Response:
-    return _broken("incomplete_upload", "The upload broke off.")
+    return _broken(ErrorCode.INCOMPLETE_UPLOAD, "The upload broke off.")
 
 
 def _unreadable(error: ParseException) -> Response:
@@ -107,7 +112,7 @@ def _no_memory(error: Exception) -> Response:
 
 
 def _picture_library(error: cv2.error) -> Response:
-    return _no_memory(error) if getattr(error, "code", None) == cv2.Error.StsNoMem else _fault(error)
+    return _no_memory(error) if is_memory_short(error) else _fault(error)
 
 
 def _fault(error: Exception) -> Response:
@@ -115,26 +120,26 @@ def _fault(error: Exception) -> Response:
     return _answer(*FAULT)
 
 
-def _refused(code: str, message: str, hint: str) -> Response:
+def _refused(code: ErrorCode, message: str, hint: str) -> Response:
     """The body, of which perhaps nothing was read yet, is read to its end: browsers drop an answer that comes before."""
     with contextlib.suppress(ParseException):  # whoever sends no HTTP gets the answer if it can
         uploads.drain(request, service().settings.read_timeout_s)
     return _answer(code, message, hint)
 
 
-def _broken(code: str, message: str) -> Response:
+def _broken(code: ErrorCode, message: str) -> Response:
     """Nobody knows where a broken body ends, so that nothing can follow it."""
     response = _answer(code, message, "Please send the photo again.")
     response.headers["Connection"] = "close"
     return response
 
 
-def _answer(code: str, message: str, hint: str) -> Response:
+def _answer(code: ErrorCode, message: str, hint: str) -> Response:
     g.error_code = code
     return json_answer(_body(code, message, hint), STATUS[code])
 
 
-def _body(code: str, message: str, hint: str) -> BaseModel:
+def _body(code: ErrorCode, message: str, hint: str) -> BaseModel:
     """The shape of the route that was asked, so that pages find the fields that they read."""
     shared = service()
     kind = shared.kinds.get(request.path)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from analyzer.values import Box, Check, Face, Photo, Report
-from web import numbers, pictures, shapes, words
+import numpy as np
+
+from analyzer.values import Box, Check, Detection, Face, Photo, Report
+from web import mending, numbers, pictures, shapes, words
+from web.vocabulary import OverallQuality, Positioning
 
 CENTRED_WITHIN = 0.2  # of the picture's side: how far the middle of a centred face lies from the picture's middle
 
@@ -15,7 +18,11 @@ def analysed_face(report: Report) -> shapes.AnalysedFace:
     photo, face = report.photo, report.face
     if face is None:
         return shapes.AnalysedFace(image_dimensions=list(photo.original_size))
-    quality = quality_metrics(report.checks, face, photo)
+    quality = mending.part(
+        "face_detection.quality_metrics",
+        lambda: quality_metrics(report.checks, face, photo),
+        shapes.QualityMetrics,
+    )
     return shapes.AnalysedFace(
         detected=True,
         confidence=numbers.share(face.confidence),
@@ -28,25 +35,45 @@ def analysed_face(report: Report) -> shapes.AnalysedFace:
     )
 
 
+def face_entries(found: Detection, include: frozenset[str]) -> list[shapes.FaceEntry]:
+    """The accepted faces. Without the primary one there is no answer, so that its failure is not caught here."""
+    if not found.faces:
+        return []
+    others = mending.entries("faces", lambda face: face_entry(face, found.photo, include), found.faces[1:])
+    return [face_entry(found.faces[0], found.photo, include), *others]
+
+
 def face_entry(face: Face, photo: Photo, include: frozenset[str] = frozenset()) -> shapes.FaceEntry:
     """One accepted face with its crop; its landmarks when `include` names them."""
     bounds = original_bounds(face.box, photo)
-    eyes = () if face.eyes is None else face.eyes / photo.scale
     return shapes.FaceEntry(
         **bounds,
         confidence=numbers.share(face.confidence),
         bounds=shapes.Bounds(**bounds),
-        eyes=[shapes.Point(x=round(float(x)), y=round(float(y))) for x, y in eyes],
-        roll_deg=round(float(face.roll_deg), 1),
-        yaw_deg=None if face.yaw_deg is None else round(float(face.yaw_deg), 1),
+        eyes=_eyes(face, photo),
+        roll_deg=numbers.angle(face.roll_deg, 180.0) or 0.0,
+        yaw_deg=numbers.angle(face.yaw_deg, 90.0),
         landmarks=_landmarks(face, photo) if "landmarks" in include else None,
-        cropped_face_image=pictures.face_crop(photo, face),
+        cropped_face_image=mending.part(
+            "faces.cropped_face_image", lambda: pictures.face_crop(photo, face), pictures.grey_crop
+        ),
     )
+
+
+def _eyes(face: Face, photo: Photo) -> list[shapes.Point]:
+    """Both eyes in original pixels; none where they were not found, or have no place in the picture."""
+    if face.eyes is None or not np.isfinite(face.eyes).all():
+        return []
+    width, height = photo.original_size
+    return [
+        shapes.Point(x=numbers.whole(x, -width, 2 * width), y=numbers.whole(y, -height, 2 * height))
+        for x, y in (face.eyes / photo.scale).tolist()
+    ]
 
 
 def _landmarks(face: Face, photo: Photo) -> dict[str, list[list[float]]] | None:
     """Group → places in original pixels to 0.1; None for a stage that measures none: guesses of the prior are not shown."""
-    if face.landmarks is None:
+    if face.landmarks is None or not all(np.isfinite(points).all() for points in face.landmarks.values()):
         return None
     return {
         name: [[round(float(x), 1), round(float(y), 1)] for x, y in points / photo.scale]
@@ -60,10 +87,11 @@ def original_bounds(box: Box, photo: Photo) -> dict[str, int]:
 
 
 def clipped_bounds(box: Box, photo: Photo) -> dict[str, int]:
-    """Box in original pixels -> whole pixels inside the picture."""
+    """Box in original pixels -> whole pixels inside the picture, one at least."""
     width, height = photo.original_size
-    left, right = (min(max(round(x), 0), width) for x in (box.x, box.x + box.width))
-    top, bottom = (min(max(round(y), 0), height) for y in (box.y, box.y + box.height))
+    left, top = numbers.whole(box.x, 0, width - 1), numbers.whole(box.y, 0, height - 1)
+    right = numbers.whole(box.x + box.width, left + 1, width)
+    bottom = numbers.whole(box.y + box.height, top + 1, height)
     return {"x": left, "y": top, "width": right - left, "height": bottom - top}
 
 
@@ -72,20 +100,27 @@ def quality_metrics(checks: tuple[Check, ...], face: Face | None, photo: Photo) 
     if not checks:
         return shapes.QualityMetrics()
     failed = [check for check in checks if not check.passed]
-    positioning = words.word(checks, words.POSITIONING, "centered")
-    if face is None:
-        positioning = "unknown"
-    elif positioning == "centered" and not _is_centred(face.box, photo):
-        positioning = "off_center"
-    return shapes.QualityMetrics.model_validate(
-        {
-            "lighting": words.word(checks, words.LIGHTING, "good"),
-            "sharpness": words.word(checks, words.SHARPNESS, "sharp"),
-            "positioning": positioning,
-            "overall_quality": "poor" if any(check.refuses for check in failed) else "fair" if failed else "good",
-            "quality_score": round(1 - len(failed) / len(checks), 4),
-        }
+    return shapes.QualityMetrics(
+        lighting=words.word(checks, words.LIGHTING),
+        sharpness=words.word(checks, words.SHARPNESS),
+        positioning=_positioning(checks, face, photo),
+        overall_quality=_overall(failed),
+        quality_score=numbers.share(1 - len(failed) / len(checks)),
     )
+
+
+def _positioning(checks: tuple[Check, ...], face: Face | None, photo: Photo) -> Positioning:
+    if face is None:
+        return Positioning.UNKNOWN
+    word = words.word(checks, words.POSITIONING)
+    is_centred = word != Positioning.CENTERED or _is_centred(face.box, photo)
+    return word if is_centred else Positioning.OFF_CENTER
+
+
+def _overall(failed: list[Check]) -> OverallQuality:
+    if any(check.refuses for check in failed):
+        return OverallQuality.POOR
+    return OverallQuality.FAIR if failed else OverallQuality.GOOD
 
 
 def _is_centred(box: Box, photo: Photo) -> bool:
@@ -96,14 +131,16 @@ def _is_centred(box: Box, photo: Photo) -> bool:
 
 def check_entries(checks: Iterable[Check]) -> list[shapes.QualityCheck]:
     """The checks with their measured values and limits."""
-    return [
-        shapes.QualityCheck(
-            code=check.code,
-            passed=bool(check.passed),
-            refuses=check.refuses,
-            value=numbers.rounded(check.value),
-            limit=numbers.rounded(check.limit),
-            unit=check.unit,
-        )
-        for check in checks
-    ]
+    return mending.entries("quality_checks", check_entry, checks)
+
+
+def check_entry(check: Check) -> shapes.QualityCheck:
+    """One check with its measured value and limit."""
+    return shapes.QualityCheck(
+        code=check.code,
+        passed=bool(check.passed),
+        refuses=bool(check.refuses),
+        value=numbers.rounded(check.value),
+        limit=numbers.rounded(check.limit),
+        unit=check.unit,
+    )

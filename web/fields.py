@@ -5,22 +5,24 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from analyzer.errors import AnalyzerError
 from analyzer.values import Demographics
+from analyzer.vocabulary import ErrorCode, Fitzpatrick
+from web.vocabulary import DemographicName
 
 NUMBER = re.compile(r"[0-9]{1,3}(\.[0-9]{1,9})?")
-ROMAN: Mapping[float, str] = {1: "I", 2: "II", 3: "III", 4: "IV", 5: "V", 6: "VI"}
+ROMAN: Mapping[float, Fitzpatrick] = dict(enumerate(Fitzpatrick, start=1))
 INCLUDABLE = ("overlays", "regions", "lesions", "explanation", "landmarks")  # the last by the face detection alone
 
 
 class BadField(AnalyzerError):
     """An optional field has the wrong type."""
 
-    code = "bad_json"
+    code = ErrorCode.BAD_JSON
 
 
 def _empty_to_none(value: Any) -> Any:
@@ -64,12 +66,10 @@ class DemographicsField(BaseModel):
     age: Annotated[_Years | None, BeforeValidator(_whole_years), BeforeValidator(_empty_to_none)] = None
     ethnicity: _Text = None
     gender: _Text = None
-    fitzpatrick: Annotated[
-        Literal["I", "II", "III", "IV", "V", "VI"] | None, BeforeValidator(_roman), BeforeValidator(_empty_to_none)
-    ] = None
+    fitzpatrick: Annotated[Fitzpatrick | None, BeforeValidator(_roman), BeforeValidator(_empty_to_none)] = None
 
 
-def read_demographics(value: Any) -> tuple[Demographics, tuple[str, ...]]:
+def read_demographics(value: Any) -> tuple[Demographics, tuple[DemographicName, ...]]:
     """What can be used of the demographics, and the names of what cannot; None or an empty text says nothing.
 
     A value of a wrong type or out of its range is left out; of one that is no object, all of it.
@@ -77,18 +77,18 @@ def read_demographics(value: Any) -> tuple[Demographics, tuple[str, ...]]:
     if value is None or value == "":
         return Demographics(), ()
     if not isinstance(value, dict):
-        return Demographics(), ("demographics",)
+        return Demographics(), (DemographicName.DEMOGRAPHICS,)
     ignored = _unusable(value)
     usable = {name: said for name, said in value.items() if name not in ignored}
     return Demographics(**DemographicsField.model_validate(usable).model_dump()), ignored
 
 
-def _unusable(said: dict[str, Any]) -> tuple[str, ...]:
+def _unusable(said: dict[str, Any]) -> tuple[DemographicName, ...]:
     try:
         DemographicsField.model_validate(said)
     except ValidationError as error:
         named = {found["loc"][0] for found in error.errors(include_input=False, include_context=False)}
-        return tuple(name for name in DemographicsField.model_fields if name in named)
+        return tuple(name for name in DemographicName if name in named)
     return ()
 
 

@@ -2,102 +2,144 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
+from functools import partial
 
 from analyzer import calibration
 from analyzer.conditions import CONDITIONS
-from analyzer.values import Finding, Lesion, Photo, Report, Severity
-from web import faces, numbers, shapes, words
-
-WIRE_NAMES: Mapping[str, str] = {"pigmentation": "hyperpigmentation"}  # pages match on these
-
-
-def wire_name(name: str) -> str:
-    """Name of a condition as the pages match on it."""
-    return WIRE_NAMES.get(name, name)
+from analyzer.values import Finding, Lesion, Photo, Report
+from analyzer.vocabulary import ConditionName, ReasonCode, Region, Severity, Source, Verdict
+from web import faces, mending, numbers, shapes, words
+from web.vocabulary import Level, WireName
 
 
-def by_condition(report: Report) -> dict[str, Finding]:
-    """All eight conditions in their order; absent ones as not measured."""
-    found = {finding.name: finding for finding in report.findings}
-    return {name: found.get(name) or _unmeasured(name) for name in CONDITIONS}
+def wire_name(name: ConditionName | Verdict) -> WireName:
+    """Name of a condition, or of what stands in its place, as the pages match on it."""
+    return words.NAMES[name]
 
 
-def _unmeasured(name: str) -> Finding:
-    return calibration.not_measured(name, "not_measured", "This condition was not looked at.")
+def by_condition(report: Report) -> dict[ConditionName, Finding]:
+    """All eight conditions in their order; absent ones, and scores that are no numbers, as not measured."""
+    findings = {finding.name: finding for finding in report.findings}
+    return {name: _sound(findings[name]) if name in findings else _overlooked(name) for name in CONDITIONS}
+
+
+def _overlooked(name: ConditionName) -> Finding:
+    return calibration.not_measured(name, ReasonCode.NOT_MEASURED, "This condition was not looked at.")
+
+
+def _sound(finding: Finding) -> Finding:
+    is_number = finding.score is None or numbers.finite(finding.score) is not None
+    return finding if is_number else _undefined(finding.name)
+
+
+def _undefined(name: ConditionName) -> Finding:
+    """The finding of a condition whose measurement cannot be shown."""
+    return calibration.not_measured(name, ReasonCode.UNDEFINED, "The measurement has no defined value on this photo.")
 
 
 def detected_conditions(report: Report) -> list[shapes.DetectedCondition]:
     """Measured detections, the primary first, then by score; one `healthy` or `unknown` entry when there is none."""
-    found = [finding for finding in report.findings if finding.detected]
-    found.sort(key=lambda finding: (finding.name != report.primary_condition, -(finding.score or 0.0)))
-    return [_detected_entry(finding) for finding in found] or [_nothing_detected(report)]
+    detected = [finding for finding in by_condition(report).values() if finding.detected]
+    detected.sort(key=lambda finding: (finding.name != report.primary_condition, -(finding.score or 0.0)))
+    return mending.entries("detected_conditions", _detected_entry, detected) or [_nothing_detected(report)]
 
 
 def _detected_entry(finding: Finding) -> shapes.DetectedCondition:
     return shapes.DetectedCondition(
         name=wire_name(finding.name),
         confidence=numbers.share(finding.confidence),
-        severity=finding.severity.value,
+        severity=finding.severity,
+        measured=True,
         source=finding.source,
         description=words.describe(finding, finding.spot_count),
     )
 
 
 def _nothing_detected(report: Report) -> shapes.DetectedCondition:
-    measured = any(finding.score is not None for finding in report.findings)
+    measured = any(finding.score is not None for finding in by_condition(report).values())
     return shapes.DetectedCondition(
-        name="healthy" if measured else "unknown",
+        name=WireName.HEALTHY if measured else WireName.UNKNOWN,
         confidence=numbers.share(report.confidence) if measured else 0.0,
-        severity="none",
-        source="classical",
+        severity=Severity.NONE,
+        measured=measured,
+        source=Source.CLASSICAL,
         description=words.HEALTHY if measured else words.NOTHING_MEASURED,
     )
 
 
 def predictions(entries: Iterable[shapes.DetectedCondition]) -> list[shapes.Prediction]:
     """Each name once, as its first entry has it."""
-    first: dict[str, float] = {}
+    first: dict[WireName, shapes.DetectedCondition] = {}
     for entry in entries:
-        first.setdefault(entry.name, entry.confidence)
+        first.setdefault(entry.name, entry)
     return [
-        shapes.Prediction(condition=name, confidence=confidence, percentage=round(100 * confidence, 1))
-        for name, confidence in first.items()
+        shapes.Prediction(
+            condition=name,
+            confidence=entry.confidence,
+            percentage=round(100 * entry.confidence, 1),
+            measured=entry.measured,
+        )
+        for name, entry in first.items()
     ]
+
+
+def condition_entries(report: Report) -> dict[ConditionName, shapes.Condition]:
+    """All eight conditions; one that cannot be shown as not measured."""
+    return {
+        name: mending.part(
+            f"result.conditions.{name}",
+            partial(condition_entry, finding),
+            partial(_undefined_entry, name),
+        )
+        for name, finding in by_condition(report).items()
+    }
+
+
+def _undefined_entry(name: ConditionName) -> shapes.Condition:
+    return condition_entry(_undefined(name))
 
 
 def condition_entry(finding: Finding) -> shapes.Condition:
     """Everything that is known about one condition."""
-    measured = finding.score is not None
     return shapes.Condition(
         detected=finding.detected,
-        score=numbers.share(finding.score) if measured else None,
-        score_interval=[numbers.share(edge) for edge in finding.interval] if finding.interval else None,
-        severity=finding.severity.value,
+        measured=finding.score is not None,
+        score=None if finding.score is None else numbers.share(finding.score),
+        score_interval=_interval(finding),
+        severity=finding.severity,
         confidence=numbers.share(finding.confidence),
         description=words.describe(finding, finding.spot_count),
-        percentage=None if finding.area_fraction is None else numbers.share(finding.area_fraction),
-        spot_count=finding.spot_count,
+        percentage=None if numbers.finite(finding.area_fraction) is None else numbers.share(finding.area_fraction),
+        spot_count=numbers.count(finding.spot_count),
         source=finding.source,
         formula=finding.formula,
         reason=finding.reason,
+        reason_code=finding.reason_code,
         evidence={name: numbers.rounded(value) for name, value in finding.evidence.items()},
     )
 
 
-def level_word(finding: Finding | None) -> Any:
+def _interval(finding: Finding) -> list[float] | None:
+    """Where an edge of a measured score is not known, that of the whole scale; None when not measured."""
+    if finding.score is None:
+        return None
+    low, high = map(numbers.finite, finding.interval or (None, None))
+    return [numbers.share(low), 1.0 if high is None else numbers.share(high)]
+
+
+def level_word(finding: Finding | None) -> Level:
     """Severity as `severity_levels` words it: the highest is "severe"."""
-    severity = finding.severity if finding else Severity.NONE
-    return "severe" if severity is Severity.HIGH else severity.value
+    return words.LEVELS[finding.severity if finding else Severity.NONE]
 
 
-def region_scores(findings: Iterable[Finding]) -> dict[str, dict[str, float | None]]:
+def region_scores(findings: Iterable[Finding]) -> dict[Region, dict[WireName, float | None]]:
     """Region → condition → score 0..1, None where the region could not be measured."""
-    regions: dict[str, dict[str, float | None]] = {}
+    regions: dict[Region, dict[WireName, float | None]] = {}
     for finding in findings:
         for region, score in finding.regions.items():
-            regions.setdefault(region, {})[wire_name(finding.name)] = None if score is None else numbers.share(score)
+            known = numbers.finite(score) is not None
+            regions.setdefault(region, {})[wire_name(finding.name)] = numbers.share(score) if known else None
     return regions
 
 
@@ -107,7 +149,17 @@ def lesion_entry(lesion: Lesion, photo: Photo) -> shapes.Lesion:
     return shapes.Lesion(**bounds, contrast=numbers.rounded(lesion.contrast), region=lesion.region)
 
 
+def lesions(report: Report) -> dict[WireName, list[shapes.Lesion]]:
+    """Condition → its spots, of the conditions that have some."""
+    return {
+        wire_name(finding.name): mending.entries(
+            "lesions", lambda lesion: lesion_entry(lesion, report.photo), finding.lesions
+        )
+        for finding in report.findings
+        if finding.lesions
+    }
+
+
 def primary_finding(report: Report) -> Finding | None:
     """The finding that the primary condition names; None for `healthy` and `unknown`."""
-    wanted = wire_name(report.primary_condition)
-    return next((finding for finding in report.findings if wire_name(finding.name) == wanted), None)
+    return next((finding for name, finding in by_condition(report).items() if name == report.primary_condition), None)

@@ -13,6 +13,7 @@ from flask import Flask, request
 
 from analyzer.errors import AnalyzerError
 from analyzer.settings import Settings
+from analyzer.vocabulary import ErrorCode
 from web.clients import client
 from web.rate_limit import Buckets
 
@@ -27,7 +28,7 @@ class TooMany(AnalyzerError):
         retry_after_s: whole seconds until the next one is taken.
     """
 
-    code = "rate_limited"
+    code = ErrorCode.RATE_LIMITED
 
     def __init__(self, wait_s: float) -> None:
         self.retry_after_s = max(1, math.ceil(wait_s))
@@ -37,7 +38,7 @@ class TooMany(AnalyzerError):
 class NoKey(AnalyzerError):
     """The request has no key, or one that is not known."""
 
-    code = "unauthorized"
+    code = ErrorCode.UNAUTHORIZED
 
     def __init__(self) -> None:
         super().__init__(

@@ -46,6 +46,9 @@ class Metrics:
         self._limit_failures = Counter(
             "skin_rate_limit_redis_failures", "Calls of the rate limit's Redis that failed.", registry=own
         )
+        self._mended = Counter(
+            "skin_answers_mended", "Answers that went out without a part, because it failed.", registry=own
+        )
         ProcessCollector(registry=own)
 
     def _gauges(self, ensemble: Ensemble, readiness: Readiness, cache: Path) -> None:
@@ -70,6 +73,9 @@ class Metrics:
 
     def refusal(self, code: str) -> None:
         self._refusals.labels(code).inc()
+
+    def answer_mended(self) -> None:
+        self._mended.inc()
 
     def rate_limit_failure(self) -> None:
         self._limit_failures.inc()

@@ -7,8 +7,9 @@ from dataclasses import asdict
 from analyzer.face import FaceStage
 from analyzer.settings import Settings
 from analyzer.values import ModelState
-from web import shapes, wire
+from web import mending, shapes, wire
 from web.shapes import HareRun, ModelDetails, ModelStatus, ModelStatusBody
+from web.vocabulary import ServiceState
 from web.words import FALLBACK, SERVICE
 
 OPERATORS_ONLY = ("path", "s3_location", "s3_version_id")
@@ -22,7 +23,7 @@ def describe(model: ModelState, stage: FaceStage | None, settings: Settings, is_
     config = {name: value for name, value in asdict(settings).items() if name not in SECRET} if is_operator else {}
     return ModelStatus(
         service=SERVICE,
-        status="healthy" if model.available and model.fallback_reason is None else "degraded",
+        status=ServiceState.HEALTHY if model.available and model.fallback_reason is None else ServiceState.DEGRADED,
         timestamp=wire.timestamp(),
         model_loaded=model.available,
         classes=classes,
@@ -43,7 +44,11 @@ def describe(model: ModelState, stage: FaceStage | None, settings: Settings, is_
 def _details(model: ModelState, is_operator: bool) -> ModelDetails:
     hidden = () if is_operator else OPERATORS_ONLY
     known = {name: value for name, value in model.details.items() if name in ModelDetails.model_fields}
-    return ModelDetails(**{**known, "available": model.available, **dict.fromkeys(hidden)})
+    return mending.part(
+        "model_details",
+        lambda: ModelDetails(**{**known, "available": model.available, **dict.fromkeys(hidden)}),
+        lambda: ModelDetails(available=model.available),
+    )
 
 
 def _fallback_reason(model: ModelState, is_operator: bool) -> str | None:

@@ -6,10 +6,12 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+LARGEST_COUNT = 2**31 - 1
+
 
 def timings(timings_ms: Mapping[str, float]) -> dict[str, float]:
     """Stage → milliseconds with two decimals; what is not finite is left out."""
-    return {stage: round(value, 2) for stage, value in timings_ms.items() if math.isfinite(value)}
+    return {stage: round(float(value), 2) for stage, value in timings_ms.items() if math.isfinite(value)}
 
 
 def finite_fields(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -22,12 +24,33 @@ def finite(value: float | None) -> float | None:
     return float(value) if value is not None and math.isfinite(value) else None
 
 
-def rounded(value: float | None) -> float | None:
-    """Four decimals, or None for what is unknown or not finite."""
+def rounded(value: float | None, decimals: int = 4) -> float | None:
+    """The number to so many decimals, or None for what is unknown or not finite."""
     number = finite(value)
-    return None if number is None else round(number, 4)
+    return None if number is None else round(number, decimals)
+
+
+def within(value: float, low: float, high: float) -> float:
+    """The nearest number of low..high; `low` for what is no number."""
+    return low if math.isnan(value) else float(min(max(value, low), high))
 
 
 def share(value: float | None) -> float:
     """0..1 with four decimals; 0 for what is unknown or not finite."""
-    return round(min(max(finite(value) or 0.0, 0.0), 1.0), 4)
+    return round(within(finite(value) or 0.0, 0.0, 1.0), 4)
+
+
+def whole(value: float, low: int, high: int) -> int:
+    """The nearest whole number of low..high; `low` for what is no number."""
+    return round(within(value, low, high))
+
+
+def count(value: int | None) -> int | None:
+    """A count as every client can hold it, or None for what is unknown."""
+    return None if value is None else whole(value, 0, LARGEST_COUNT)
+
+
+def angle(value: float | None, limit_deg: float) -> float | None:
+    """Degrees within ±limit with one decimal, or None for what is unknown or not finite."""
+    number = finite(value)
+    return None if number is None else round(within(number, -limit_deg, limit_deg), 1)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from analyzer import explanation, preprocessing, wording
 from analyzer.combination import Opinion, explained_class, judge
 from analyzer.values import Grade, Report
-from web import findings, numbers, pictures, shapes, words
+from analyzer.vocabulary import ConditionName, EnsembleKind, Severity, Source
+from web import findings, mending, numbers, pictures, shapes, words
 
 
 def of(report: Report) -> Opinion | None:
@@ -20,12 +23,12 @@ def block(report: Report) -> shapes.Ensemble | None:
         return None
     return shapes.Ensemble(
         version=prediction.version,
-        kind="one_class" if prediction.grades is None else "multilabel_severity",
+        kind=EnsembleKind.ONE_CLASS if prediction.grades is None else EnsembleKind.MULTILABEL_SEVERITY,
         experimental=not prediction.speaks,
         experimental_reason=None if prediction.speaks else prediction.silence_reason or wording.UNPROVEN,
         abstained=opinion.abstention is not None,
         abstention_code=opinion.abstention,
-        abstention_reason=opinion.abstention and wording.ABSTENTIONS[opinion.abstention],
+        abstention_reason=None if opinion.abstention is None else wording.ABSTENTIONS[opinion.abstention],
         probabilities={findings.wire_name(name): numbers.share(share) for name, share in opinion.outcomes.items()},
         top=shapes.Outcome(
             outcome=findings.wire_name(opinion.outcome),
@@ -36,7 +39,7 @@ def block(report: Report) -> shapes.Ensemble | None:
         threshold=None if prediction.threshold is None else numbers.share(prediction.threshold),
         distance=numbers.rounded(prediction.distance),
         distance_limit=numbers.rounded(prediction.distance_limit),
-        agreement=opinion.agreement.value,
+        agreement=opinion.agreement,
         agreement_text=opinion.agreement_text,
         conditions={findings.wire_name(name): _graded(grade) for name, grade in opinion.grades.items()},
     )
@@ -45,19 +48,20 @@ def block(report: Report) -> shapes.Ensemble | None:
 def listed(report: Report) -> list[shapes.DetectedCondition]:
     """The conditions that the ensemble lists beside measured ones. A single `healthy` entry stays alone."""
     opinion = of(report)
-    if opinion is None or not any(finding.detected for finding in report.findings):
+    if opinion is None or not any(finding.detected for finding in findings.by_condition(report).values()):
         return []
-    return [_listed(name, opinion) for name in opinion.conditions]
+    return mending.entries("detected_conditions", partial(_listed, opinion=opinion), opinion.conditions)
 
 
-def _listed(name: str, opinion: Opinion) -> shapes.DetectedCondition:
+def _listed(name: ConditionName, opinion: Opinion) -> shapes.DetectedCondition:
     """With the severity that the model gave it; `none` where it gives none."""
     probability, grade = numbers.share(opinion.outcomes[name]), opinion.grades.get(name)
     return shapes.DetectedCondition(
         name=findings.wire_name(name),
         confidence=probability,
-        severity="none" if grade is None else grade.word.value,
-        source="ensemble",
+        severity=Severity.NONE if grade is None else grade.word,
+        measured=False,
+        source=Source.ENSEMBLE,
         description=wording.model_grades(name, probability, grade.word)
         if grade
         else wording.model_lists(name, probability),
@@ -69,7 +73,7 @@ def _graded(grade: Grade) -> shapes.GradedCondition:
         probability=numbers.share(grade.probability),
         threshold=numbers.share(grade.threshold),
         present=grade.present,
-        severity=grade.word.value,
+        severity=grade.word,
         grade=grade.severity,
         grade_probabilities=[numbers.share(share) for share in grade.shares],
     )

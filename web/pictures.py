@@ -9,8 +9,11 @@ import numpy as np
 
 from analyzer import overlay
 from analyzer.values import Box, Face, Photo, Report, Rgb
+from analyzer.vocabulary import Region
+from web import numbers
 
 CROP_SIDE = (256, 384)  # pixels, least and most
+GREY = 128
 CROP_MARGIN = 0.25  # of the face's width on each side, so that forehead and chin are whole
 OUTLINE_TOLERANCE = 1.5  # working pixels that a simplified border may lie off
 LEAST_OUTLINE_AREA = 40.0  # working pixels; smaller scraps are left out
@@ -32,9 +35,16 @@ def face_crop(photo: Photo, face: Face) -> str:
     return png_base64(cv2.resize(rgb, (side, side), interpolation=method).astype(np.uint8))
 
 
+def grey_crop() -> str:
+    """A grey square in the place of a crop that cannot be made."""
+    return png_base64(np.full((CROP_SIDE[0], CROP_SIDE[0], 3), GREY, np.uint8))
+
+
 def _square(rgb: Rgb, box: Box) -> Rgb:
-    half = max(box.width, box.height) * (0.5 + CROP_MARGIN)
-    x, y = box.centre
+    """Cut a square around a box; of one that lies outside the photo, or is larger, what is nearest in it."""
+    height, width = rgb.shape[:2]
+    half = numbers.within(max(box.width, box.height) * (0.5 + CROP_MARGIN), 1, max(width, height))
+    x, y = numbers.within(box.centre[0], 0, width), numbers.within(box.centre[1], 0, height)
     side = max(2, round(2 * half))
     left, top = round(x - half), round(y - half)
     columns = np.clip(np.arange(left, left + side), 0, rgb.shape[1] - 1)
@@ -47,12 +57,12 @@ def annotated(report: Report) -> str:
     return png_base64(overlay.draw(report))
 
 
-def region_outlines(report: Report) -> dict[str, list[list[list[int]]]]:
+def region_outlines(report: Report) -> dict[Region, list[list[list[int]]]]:
     """Region name → polygons of [x, y] in original pixels; empty for a refusal."""
     if report.roi is None:
         return {}
     affine = np.asarray(report.roi.to_original, np.float64)
-    outlines = {}
+    outlines: dict[Region, list[list[list[int]]]] = {}
     for name, mask in report.roi.regions.items():
         contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
         large = (contour for contour in contours if cv2.contourArea(contour) >= LEAST_OUTLINE_AREA)

@@ -9,6 +9,8 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
+from web.vocabulary import ReadyState
+
 log = logging.getLogger("web.readiness")
 
 SIDE = 480  # pixels; small enough to be quick, large enough to pass the size checks
@@ -23,18 +25,18 @@ class Readiness:
         self._warm_up = warm_up
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
-        self.state = "cold"
+        self.state = ReadyState.COLD
 
     @property
     def ready(self) -> bool:
-        return self.state == "ready"
+        return self.state == ReadyState.READY
 
     def start(self) -> None:
         """Begin the warm-up unless it runs or is done; a failed one is begun again."""
         with self._lock:
-            if self.state in ("warming", "ready"):
+            if self.state in (ReadyState.WARMING, ReadyState.READY):
                 return
-            self.state = "warming"
+            self.state = ReadyState.WARMING
             self._thread = threading.Thread(target=self._run, name="warm-up", daemon=True)
             self._thread.start()
 
@@ -47,10 +49,10 @@ class Readiness:
     def _run(self) -> None:
         try:
             self._warm_up()
-            self.state = "ready"
+            self.state = ReadyState.READY
             log.info("ready")
         except Exception:
-            self.state = "failed"
+            self.state = ReadyState.FAILED
             log.exception("warm_up_failed")
 
 

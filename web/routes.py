@@ -16,6 +16,7 @@ from web.errors import Forbidden
 from web.metrics import CONTENT_TYPE
 from web.service import Route, service
 from web.shapes import Health, Ready
+from web.vocabulary import ReadyState
 from web.words import SERVICE
 
 STATIC = Path(__file__).with_name("static")
@@ -74,7 +75,7 @@ def ready() -> Response:
     readiness = service().readiness
     readiness.start()
     state = readiness.state
-    answer = Ready.model_validate({"ready": state == "ready", "state": state, "timestamp": wire.timestamp()})
+    answer = Ready(ready=state == ReadyState.READY, state=state, timestamp=wire.timestamp())
     return json_answer(answer, 200 if answer.ready else 503)
 
 

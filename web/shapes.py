@@ -5,16 +5,57 @@ Every default is what the field holds when nothing could be analysed, so that a 
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    model_validator,
+)
 
-SeverityWord = Literal["none", "minimal", "low", "moderate", "high"]
-LevelWord = Literal["none", "minimal", "low", "moderate", "severe"]
+from analyzer.vocabulary import (
+    Abstention,
+    Agreement,
+    CheckCode,
+    ConditionName,
+    EnsembleKind,
+    ErrorCode,
+    Fitzpatrick,
+    ItaGroup,
+    ModelSource,
+    ReasonCode,
+    Region,
+    Severity,
+    Source,
+    StageName,
+)
+from web import mending
+from web.vocabulary import (
+    DemographicName,
+    Level,
+    Lighting,
+    OverallQuality,
+    Positioning,
+    ReadyState,
+    ServiceState,
+    Sharpness,
+    Status,
+    TextureWord,
+    ToneWord,
+    WireName,
+)
+
+Text = Annotated[str, BeforeValidator(mending.readable)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Percent = Annotated[float, Field(ge=0.0, le=100.0)]
 Whole = Annotated[int, Field(ge=0)]
 Place = Annotated[list[float], Field(min_length=2, max_length=2, description="x, y in pixels of the upright original.")]
+Measured = Annotated[bool, Field(description="False: `severity` says nothing, because nothing was measured.")]
 ABSENT = Field(default=None, exclude_if=lambda value: value is None)
 
 
@@ -24,24 +65,41 @@ class Shape(BaseModel):
     model_config = ConfigDict(allow_inf_nan=False, extra="forbid", frozen=True)
 
 
+class Answer(Shape):
+    """A whole answer. A field that it refuses keeps its default; that is logged and counted (`web.mending`)."""
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def leave_out(cls, fields: Any, build: ModelWrapValidatorHandler[Self]) -> Self:
+        """Build the answer, without the fields that do not fit."""
+        try:
+            return build(fields)
+        except ValidationError as error:
+            refused = {str(place) for refusal in error.errors() for place in refusal["loc"][:1]}
+            if not refused or not isinstance(fields, Mapping):
+                raise
+            mending.note(", ".join(sorted(refused)), error)
+            return build({name: value for name, value in fields.items() if name not in refused})
+
+
 class Guidance(Shape):
     """What a person should know or do next."""
 
-    message: str = ""
-    suggestions: list[str] = []
+    message: Text = ""
+    suggestions: list[Text] = []
 
 
 class Failure(Shape):
     """Every answer without a result has at least these fields."""
 
     success: Literal[False] = False
-    status: str = "error"
-    error_code: str
-    error: str
-    message: str
+    status: Status = Status.ERROR
+    error_code: ErrorCode
+    error: Text
+    message: Text
     guidance: Guidance
-    request_id: str
-    timestamp: str
+    request_id: Text
+    timestamp: Text
 
 
 class Bounds(Shape):
@@ -76,7 +134,7 @@ class FaceEntry(PrimaryFace):
         float | None, Field(ge=-90.0, le=90.0, description="Turn of the head to the picture's right; null: not known.")
     ]
     landmarks: Annotated[
-        dict[str, list[Place]] | None,
+        dict[Text, list[Place]] | None,
         Field(description="Group of landmarks → places; null unless asked for and measured."),
     ] = None
     cropped_face_image: Annotated[str, Field(description="Base64 PNG, 256 to 384 px square, without data: prefix.")]
@@ -92,31 +150,31 @@ class Dimensions(Shape):
 class QualityMetrics(Shape):
     """The quality checks in words."""
 
-    lighting: Literal["good", "dark", "bright", "uneven", "flat", "tinted", "unknown"] = "unknown"
-    sharpness: Literal["sharp", "blurred", "unknown"] = "unknown"
-    positioning: Literal["centered", "off_center", "tilted", "turned", "cut_off", "too_far", "unknown"] = "unknown"
-    overall_quality: Literal["good", "fair", "poor", "unknown"] = "unknown"
+    lighting: Lighting = Lighting.UNKNOWN
+    sharpness: Sharpness = Sharpness.UNKNOWN
+    positioning: Positioning = Positioning.UNKNOWN
+    overall_quality: OverallQuality = OverallQuality.UNKNOWN
     quality_score: Annotated[Share, Field(description="Share of the quality checks that were passed.")] = 0.0
 
 
 class QualityCheck(Shape):
     """A measured value against its limit; `refuses` tells whether failing ends the analysis."""
 
-    code: str
+    code: CheckCode
     passed: bool
     refuses: bool
     value: float | None
     limit: float | None
-    unit: str
+    unit: Text
 
 
-class FaceAnswer(Shape):
+class FaceAnswer(Answer):
     """Answer of the face detection; `faces` holds only faces that an analysis would accept, the primary first."""
 
     success: bool = False
-    status: str = "error"
-    error_code: str | None = ABSENT
-    error: str | None = ABSENT
+    status: Status = Status.ERROR
+    error_code: CheckCode | ErrorCode | None = ABSENT
+    error: Text | None = ABSENT
     face_detected: bool = False
     faces_detected: Whole = 0
     faces_found: Annotated[Whole, Field(description="All faces that were seen, accepted or not.")] = 0
@@ -130,44 +188,43 @@ class FaceAnswer(Shape):
     quality_metrics: QualityMetrics = QualityMetrics()
     quality_checks: list[QualityCheck] = []
     guidance: Guidance = Guidance()
-    message: str = ""
+    message: Text = ""
     processing_time_ms: Annotated[float, Field(ge=0.0)] = 0.0
-    timings_ms: dict[str, float] = {}
-    request_id: str
-    timestamp: str
+    timings_ms: dict[Text, float] = {}
+    request_id: Text
+    timestamp: Text
 
 
 class ModelInfo(Shape):
     """The learned ensemble; without one, null figures and the type `classical`."""
 
-    version: str | None = None
-    accuracy: str | float | None = None
+    version: Text | None = None
+    accuracy: Text | float | None = None
     classes: Whole = 0
-    model_size: str | None = None
-    features: str = "classical image measurements"
-    type: str = "classical"
-    sha256: str | None = None
-    source: str = "classical"
+    model_size: Text | None = None
+    features: Text = "classical image measurements"
+    type: Text = "classical"
+    sha256: Text | None = None
+    source: ModelSource | Literal[Source.CLASSICAL] = Source.CLASSICAL
 
 
 class DetectedCondition(Shape):
     """A real detection, or the single entry `healthy`; an entry of the ensemble is its own view, beside the measured ones."""
 
-    name: str
+    name: WireName
     confidence: Share
-    severity: Annotated[SeverityWord, Field(description="Measured; `none` where the source measures no severity.")]
-    source: Annotated[str, Field(description="Who says it: `classical` (measured) or `ensemble`.")]
-    description: str
+    severity: Annotated[Severity, Field(description="`none` also where the source measures no severity.")]
+    measured: Measured
+    source: Annotated[Source, Field(description="Who says it: `classical` (measured) or `ensemble`.")]
+    description: Text
 
 
 class Outcome(Shape):
     """What the ensemble holds most probable."""
 
-    outcome: Annotated[
-        str, Field(description="`healthy`, the name of a condition as on the wire, or `see_a_professional`.")
-    ]
+    outcome: Annotated[WireName, Field(description="`healthy`, a condition, or `see_a_professional`.")]
     probability: Share
-    wording: Annotated[str | None, Field(description="For a person; null when the ensemble abstains.")]
+    wording: Annotated[Text | None, Field(description="For a person; null when the ensemble abstains.")]
 
 
 class GradedCondition(Shape):
@@ -176,7 +233,7 @@ class GradedCondition(Shape):
     probability: Annotated[Share, Field(description="That it is there; compared with `threshold`.")]
     threshold: Share
     present: bool
-    severity: SeverityWord
+    severity: Severity
     grade: Annotated[int, Field(ge=0, le=3, description="The severity as a number: 0 none to 3 high.")]
     grade_probabilities: Annotated[
         list[Share], Field(min_length=4, max_length=4, description="Of the grades 0 to 3; they sum to 1.")
@@ -186,21 +243,21 @@ class GradedCondition(Shape):
 class Ensemble(Shape):
     """What the learned ensemble says of the same face, beside the measurements and never averaged with them."""
 
-    version: str
+    version: Text
     kind: Annotated[
-        Literal["one_class", "multilabel_severity"],
+        EnsembleKind,
         Field(description="It tells which class a face shows, or grades each of several conditions (`conditions`)."),
     ]
     experimental: Annotated[bool, Field(description="Nothing else in the answer depends on it.")]
-    experimental_reason: Annotated[str | None, Field(description="Why it is experimental; null when it takes part.")]
+    experimental_reason: Annotated[Text | None, Field(description="Why it is experimental; null when it takes part.")]
     abstained: Annotated[bool, Field(description="It does not judge this photo.")]
     abstention_code: Annotated[
-        Literal["unfamiliar", "undecided"] | None,
+        Abstention | None,
         Field(description="unfamiliar: unlike the pictures that it learned from; undecided: below the threshold."),
     ]
-    abstention_reason: str | None
+    abstention_reason: Text | None
     probabilities: Annotated[
-        dict[str, Share],
+        dict[WireName, Share],
         Field(
             description="Outcome → calibrated probability, what it holds first. Classes that are never stated are one."
         ),
@@ -210,39 +267,38 @@ class Ensemble(Shape):
     threshold: Annotated[Share | None, Field(description="Null where each of `conditions` has its own.")]
     distance: Annotated[float | None, Field(description="Mahalanobis distance to what it learned from; null: unknown.")]
     distance_limit: Annotated[float | None, Field(description="Beyond it the photo is unfamiliar.")]
-    agreement: Annotated[
-        Literal["agree", "disagree", "not_comparable"], Field(description="With the measurements of the same photo.")
-    ]
-    agreement_text: str
+    agreement: Annotated[Agreement, Field(description="With the measurements of the same photo.")]
+    agreement_text: Text
     conditions: Annotated[
-        dict[str, GradedCondition], Field(description="Condition → its grade; empty of a model that grades none.")
+        dict[WireName, GradedCondition], Field(description="Condition → its grade; empty of a model that grades none.")
     ]
 
 
 class Explanation(Shape):
     """A picture of the aligned face in which the places are tinted that speak for the ensemble's most probable outcome."""
 
-    outcome: str
+    outcome: WireName
     method: Literal["grad-cam"] = "grad-cam"
     experimental: Annotated[bool, Field(description="The outcome takes no part in the report.")]
     image: Annotated[str, Field(description="Base64 PNG without data: prefix.")]
     width: Whole
     height: Whole
-    note: str
+    note: Text
 
 
 class Prediction(Shape):
     """A detection with its confidence as a percentage."""
 
-    condition: str
+    condition: WireName
     confidence: Share
     percentage: Percent
+    measured: Measured
 
 
 class FaceQuality(Shape):
     """The quality checks in one word and number."""
 
-    overall_quality: str = "unknown"
+    overall_quality: OverallQuality = OverallQuality.UNKNOWN
     quality_score: Share = 0.0
 
 
@@ -253,7 +309,7 @@ class AnalysedFace(Shape):
     confidence: Share = 0.0
     face_bounds: Bounds = Bounds()
     image_dimensions: Annotated[list[int], Field(min_length=2, max_length=2)] = [0, 0]
-    method: str = "none"
+    method: Text = "none"
     quality_metrics: FaceQuality = FaceQuality()
 
 
@@ -261,29 +317,30 @@ class SkinTone(Shape):
     """Estimates from this photo under its light; not a fact about the person."""
 
     ita_deg: float
-    ita_group: str
-    fitzpatrick_estimate: str
+    ita_group: ItaGroup
+    fitzpatrick_estimate: Fitzpatrick
     monk_estimate: Annotated[int, Field(ge=1, le=10)]
     estimates_agree: bool
-    caveat: str | None
+    caveat: Text | None
 
 
 class LocatedCondition(Shape):
     """A detection and where it is strongest."""
 
-    condition: str
-    severity: SeverityWord
+    condition: WireName
+    severity: Severity
+    measured: Measured
     confidence: Share
-    location: str
-    description: str
+    location: Region | Literal["face"]
+    description: Text
 
 
 class SkinAnalysis(Shape):
     """The report in the words of an older page."""
 
     overall_health_score: Share = 0.0
-    texture: str = "unknown"
-    tone: str = "unknown"
+    texture: TextureWord = TextureWord.UNKNOWN
+    tone: ToneWord = ToneWord.UNKNOWN
     analysis_confidence: Share = 0.0
     conditions_detected: list[LocatedCondition] = []
 
@@ -291,12 +348,12 @@ class SkinAnalysis(Shape):
 class Recommendations(Shape):
     """Plain sentences for the person."""
 
-    immediate_actions: list[str] = []
-    lifestyle_changes: list[str] = []
-    professional_advice: list[str] = []
-    products: list[str] = []
-    immediate_care: list[str] = []
-    long_term_care: list[str] = []
+    immediate_actions: list[Text] = []
+    lifestyle_changes: list[Text] = []
+    professional_advice: list[Text] = []
+    products: list[Text] = []
+    immediate_care: list[Text] = []
+    long_term_care: list[Text] = []
     professional_consultation: bool = False
 
 
@@ -304,45 +361,53 @@ class Condition(Shape):
     """Everything that was measured about one condition."""
 
     detected: bool
+    measured: Measured
     score: Share | None
     score_interval: Annotated[list[Share], Field(min_length=2, max_length=2)] | None
-    severity: SeverityWord
+    severity: Severity
     confidence: Share
-    description: str
+    description: Text
     percentage: Annotated[Share | None, Field(description="Affected share of the measured skin, 0 to 1.")]
     spot_count: Whole | None
-    source: str
-    formula: str
-    reason: Annotated[str | None, Field(description="Why nothing was measured.")] = ABSENT
-    evidence: dict[str, float | None] = {}
+    source: Source
+    formula: Text
+    reason: Annotated[Text | None, Field(description="Why nothing was measured: code and sentence.")] = ABSENT
+    reason_code: Annotated[ReasonCode | None, Field(description="The code alone.")] = ABSENT
+    evidence: dict[Text, float | None] = {}
 
 
 class Lesion(Bounds):
     """One spot, in pixels of the upright original."""
 
     contrast: float | None
-    region: str | None
+    region: Region | None
 
 
 class Result(Shape):
     """The report as the result page reads it."""
 
-    primary_condition: str = "unknown"
+    primary_condition: WireName = WireName.UNKNOWN
     confidence: Share = 0.0
     severity: Share = 0.0
     health_score: Percent = 0.0
     skin_health_score: Share = 0.0
     processing_time_seconds: Annotated[float, Field(ge=0.0)] = 0.0
-    primary_concerns: list[str] = []
-    severity_levels: dict[str, LevelWord] = {}
-    conditions: dict[str, Condition] = {}
+    primary_concerns: list[WireName] = []
+    severity_levels: Annotated[
+        dict[ConditionName, Level],
+        Field(description="`none` also where nothing was measured: see `unmeasured_conditions`."),
+    ] = {}
+    unmeasured_conditions: Annotated[
+        list[ConditionName], Field(description="Those whose `none` says nothing, because they were not measured.")
+    ] = []
+    conditions: dict[ConditionName, Condition] = {}
     detected_conditions: list[DetectedCondition] = []
-    age_group: str | None = None
-    ethnicity: str | None = None
-    gender: str | None = None
-    fitzpatrick: Annotated[str | None, Field(description="Type I to VI that the person named.")] = None
+    age_group: Text | None = None
+    ethnicity: Text | None = None
+    gender: Text | None = None
+    fitzpatrick: Annotated[Fitzpatrick | None, Field(description="Type I to VI that the person named.")] = None
     demographics_ignored: Annotated[
-        list[str], Field(description="Names of the demographics that were sent but cannot be used.")
+        list[DemographicName], Field(description="Names of the demographics that were sent but cannot be used.")
     ] = []
     model_info: ModelInfo = ModelInfo()
 
@@ -350,103 +415,103 @@ class Result(Shape):
 class ApiMetadata(Shape):
     """Which route answered, when and how fast."""
 
-    endpoint: str = ""
-    timestamp: str = ""
+    endpoint: Text = ""
+    timestamp: Text = ""
     processing_time: Annotated[float, Field(ge=0.0)] = 0.0
 
 
-class AnalysisAnswer(Shape):
+class AnalysisAnswer(Answer):
     """Answer of the skin analysis. A cosmetic reading, not a diagnosis."""
 
     success: bool = False
-    status: str = "error"
-    error_code: str | None = ABSENT
-    error: str | None = ABSENT
-    message: str = ""
-    analysis_type: str = "hare_run_v6_facial"
-    request_id: str
-    timestamp: str
+    status: Status = Status.ERROR
+    error_code: CheckCode | ErrorCode | None = ABSENT
+    error: Text | None = ABSENT
+    message: Text = ""
+    analysis_type: Text = "hare_run_v6_facial"
+    request_id: Text
+    timestamp: Text
     processing_time_seconds: Annotated[float, Field(ge=0.0)] = 0.0
-    timings_ms: dict[str, float] = {}
+    timings_ms: dict[Text, float] = {}
     enhanced_ml: Annotated[
         bool, Field(description="A learned ensemble is loaded; `ensemble` says whether the report depends on it.")
     ] = False
     degraded: bool = False
-    degraded_reason: str | None = None
-    model_version: str = "none"
+    degraded_reason: Text | None = None
+    model_version: Text = "none"
     accuracy: Annotated[
-        str | None,
+        Text | None,
         Field(description="The ensemble's figure and what it was measured on, from its card; null: not measured."),
     ] = None
     model_info: ModelInfo = ModelInfo()
-    primary_condition: str = "unknown"
+    primary_condition: WireName = WireName.UNKNOWN
     confidence: Share = 0.0
     percentage: Percent = 0.0
     confidence_score: Share = 0.0
     severity: Share = 0.0
-    severity_level: LevelWord = "none"
+    severity_level: Level = Level.NONE
     skin_health_score: Share = 0.0
     health_score: Percent = 0.0
-    summary: str = ""
-    analysis_summary: str = ""
-    primary_concerns: list[str] = []
+    summary: Text = ""
+    analysis_summary: Text = ""
+    primary_concerns: list[WireName] = []
     detected_conditions: list[DetectedCondition] = []
-    all_predictions: dict[str, Share] = {}
+    all_predictions: dict[WireName, Share] = {}
     top_3_predictions: Annotated[list[Prediction], Field(max_length=3)] = []
     face_detection: AnalysedFace = AnalysedFace()
     quality_checks: list[QualityCheck] = []
     skin_tone: SkinTone | None = None
     ensemble: Annotated[Ensemble | None, Field(description="Null when no ensemble answered.")] = None
-    regions: dict[str, dict[str, Share | None]] = {}
+    regions: dict[Region, dict[WireName, Share | None]] = {}
     skin_analysis: SkinAnalysis = SkinAnalysis()
     recommendations: Recommendations = Recommendations()
     guidance: Guidance = Guidance()
     api_metadata: ApiMetadata = ApiMetadata()
     result: Result = Result()
-    disclaimer: str = ""
-    overlays: dict[str, str] | None = ABSENT
-    region_outlines: dict[str, list[list[list[int]]]] | None = ABSENT
-    lesions: dict[str, list[Lesion]] | None = ABSENT
+    disclaimer: Text = ""
+    overlays: dict[Text, str] | None = ABSENT
+    region_outlines: dict[Region, list[list[list[int]]]] | None = ABSENT
+    lesions: dict[WireName, list[Lesion]] | None = ABSENT
     explanation: Annotated[Explanation | None, Field(description="Null unless asked for and there is one.")] = None
-    explanation_reason: str | None = ABSENT
+    explanation_reason: Text | None = ABSENT
 
 
 class Health(Shape):
     """The process lives."""
 
-    status: Literal["healthy"] = "healthy"
-    service: str
-    message: str
+    status: Literal[ServiceState.HEALTHY] = ServiceState.HEALTHY
+    service: Text
+    message: Text
     models_loaded: bool
-    timestamp: str
+    timestamp: Text
 
 
 class Ready(Shape):
     """Whether the process has warmed up."""
 
     ready: bool
-    state: Literal["cold", "warming", "ready", "failed"]
-    timestamp: str
+    state: ReadyState
+    timestamp: Text
 
 
 class ModelDetails(Shape):
     """The artefact that is loaded; paths only for operators."""
 
-    source: Literal["s3", "cache", "local"] | None = None
-    path: str | None = None
+    source: ModelSource | None = None
+    path: Text | None = None
     size: float | None = None
     available: bool = False
-    version: str | None = None
-    sha256: str | None = None
-    s3_location: str | None = None
-    s3_version_id: str | None = None
-    loaded_at: str | None = None
-    metrics: dict[str, Any] = {}
-    self_test: Annotated[str | None, Field(description="`passed`: what fails is not served.")] = None
-    self_test_detail: Annotated[str | None, Field(description="What the golden pictures showed.")] = None
-    precision: Annotated[str | None, Field(description="Of the arithmetic that passed the parity check.")] = None
-    model_size: str | None = None
-    features: str | None = None
+    version: Text | None = None
+    sha256: Text | None = None
+    s3_location: Text | None = None
+    s3_version_id: Text | None = None
+    loaded_at: Text | None = None
+    metrics: dict[Text, Any] = {}
+    self_test: Annotated[Text | None, Field(description="`passed`: what fails is not served.")] = None
+    self_test_detail: Annotated[Text | None, Field(description="What the golden pictures showed.")] = None
+    precision: Annotated[Text | None, Field(description="Of the arithmetic that passed the parity check.")] = None
+    model_size: Text | None = None
+    features: Text | None = None
 
 
 class ModelStatusBody(Shape):
@@ -456,28 +521,28 @@ class ModelStatusBody(Shape):
 
     models_loaded: bool
     total_models: Whole
-    model_details: dict[str, ModelDetails]
+    model_details: dict[Text, ModelDetails]
     fallback_reason: Annotated[
-        str | None, Field(description="Why nothing is loaded, or not what was preferred; details are for operators.")
+        Text | None, Field(description="Why nothing is loaded, or not what was preferred; details are for operators.")
     ]
-    config: dict[str, Any]
+    config: dict[Text, Any]
 
 
 class FaceStage(Shape):
     """What finds the faces: the learned network, or the cascades and why."""
 
-    name: Literal["network", "haar"]
-    version: str
-    fallback_reason: str | None
+    name: StageName
+    version: Text
+    fallback_reason: Text | None
 
 
 class HareRun(Shape):
     """The ensemble in short."""
 
     available: bool
-    version: str | None
-    accuracy: str | float | None
-    classes: list[str]
+    version: Text | None
+    accuracy: Text | float | None
+    classes: list[Text]
 
 
 class ModelStatus(Shape):
@@ -485,11 +550,11 @@ class ModelStatus(Shape):
 
     model_config = ConfigDict(protected_namespaces=())
 
-    service: str
-    status: Literal["healthy", "degraded"]
-    timestamp: str
+    service: Text
+    status: ServiceState
+    timestamp: Text
     model_loaded: bool
-    classes: list[str]
+    classes: list[Text]
     model_status: ModelStatusBody
     hare_run_v6: HareRun
     face_stage: Annotated[FaceStage | None, Field(description="Null until the first picture or the warm-up.")]

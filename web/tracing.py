@@ -35,6 +35,8 @@ def register(app: Flask, metrics: Metrics) -> None:
         metrics.request(route, request.method, response.status_code, elapsed_s)
         if code := g.get("error_code"):
             metrics.refusal(code)
+        if g.get("mended"):
+            metrics.answer_mended()
         log.log(
             logging.DEBUG if route in QUIET else logging.INFO,
             "request",
@@ -46,6 +48,7 @@ def register(app: Flask, metrics: Metrics) -> None:
                     "path": request.url_rule.rule if request.url_rule else None,
                     "status": response.status_code,
                     "error_code": g.get("error_code"),
+                    "mended": g.get("mended"),
                     "ms": round(1000 * elapsed_s, 1),
                     "bytes_in": request.content_length,
                     "timings_ms": g.get("timings_ms"),

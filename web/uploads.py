@@ -17,7 +17,9 @@ from werkzeug.datastructures import FileStorage
 
 from analyzer.errors import AnalyzerError
 from analyzer.values import Demographics
+from analyzer.vocabulary import ErrorCode
 from web.fields import read_demographics, read_include
+from web.vocabulary import DemographicName
 
 IMAGE_FIELDS = ("image", "image_data")
 # Pages that leave the type out, or avoid a preflight, send JSON too.
@@ -40,7 +42,7 @@ URL_SAFE = bytes.maketrans(b"-_", b"+/")
 class BadUpload(AnalyzerError):
     """The request does not hold a picture in a form that is taken."""
 
-    code = "missing_image"
+    code = ErrorCode.MISSING_IMAGE
 
 
 class MemoryRequest(Request):
@@ -62,7 +64,7 @@ class Upload:
 
     data: bytes
     demographics: Demographics
-    demographics_ignored: tuple[str, ...]  # names of what was said but cannot be used
+    demographics_ignored: tuple[DemographicName, ...]  # names of what was said but cannot be used
     include: frozenset[str]
 
 
@@ -99,7 +101,7 @@ def _fields(request: Request) -> Mapping[str, Any]:
     raise BadUpload(
         f"Bodies of the type {media_type[:60]} are not taken.",
         "Send JSON, multipart/form-data or an image.",
-        "unsupported_type",
+        ErrorCode.UNSUPPORTED_TYPE,
     )
 
 
@@ -138,14 +140,14 @@ def _json_fields(body: bytes) -> Mapping[str, Any]:
     except orjson.JSONDecodeError:
         fields = None
     if not isinstance(fields, dict):
-        raise BadUpload("The body is not a JSON object.", 'Send {"image": "<base64>"}.', "bad_json")
+        raise BadUpload("The body is not a JSON object.", 'Send {"image": "<base64>"}.', ErrorCode.BAD_JSON)
     return fields
 
 
 def _form_fields(request: Request) -> Mapping[str, Any]:
     if not request.mimetype_params.get("boundary"):
         hint = "Leave the header Content-Type to the browser or library, which adds the boundary."
-        raise BadUpload("The form cannot be read: its type names no boundary.", hint, "missing_image")
+        raise BadUpload("The form cannot be read: its type names no boundary.", hint, ErrorCode.MISSING_IMAGE)
     fields: dict[str, Any] = dict(request.form.items())
     parts = (request.files.get(name) for name in IMAGE_FIELDS)
     part: FileStorage | None = next((part for part in parts if part is not None), None)
@@ -170,7 +172,7 @@ def _picture(fields: Mapping[str, Any]) -> bytes:
     if value is None:
         raise _missing()
     if not isinstance(value, str | bytes):
-        raise BadUpload("The image must be a base64 string.", 'Send {"image": "<base64>"}.', "bad_json")
+        raise BadUpload("The image must be a base64 string.", 'Send {"image": "<base64>"}.', ErrorCode.BAD_JSON)
     return without_junk(value if isinstance(value, bytes) else from_base64(value))
 
 
@@ -187,7 +189,7 @@ def from_base64(text: str) -> bytes:
         data = binascii.a2b_base64(encoded + b"=" * (-len(encoded) % 4), strict_mode=True)
     except (UnicodeEncodeError, binascii.Error):
         raise BadUpload(
-            "The image is not valid base64.", "Encode the bytes of the file as base64.", "bad_base64"
+            "The image is not valid base64.", "Encode the bytes of the file as base64.", ErrorCode.BAD_BASE64
         ) from None
     if not data:
         raise _missing()
@@ -218,5 +220,5 @@ def _missing() -> BadUpload:
     return BadUpload(
         "No photo arrived.",
         'Choose a photo and send it again; a program sends it as the body or in the field "image".',
-        "missing_image",
+        ErrorCode.MISSING_IMAGE,
     )

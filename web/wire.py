@@ -8,9 +8,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from analyzer import calibration
-from analyzer.values import Demographics, Detection, Finding, ModelState, Report, Severity, SkinTone
+from analyzer.values import Demographics, Detection, Finding, ModelState, Report, SkinTone
+from analyzer.vocabulary import CheckCode, ConditionName, ErrorCode
 from analyzer.wording import DISCLAIMER
-from web import faces, findings, numbers, opinion, pictures, shapes, words
+from web import faces, findings, mending, numbers, opinion, pictures, shapes, words
+from web.mending import part
+from web.vocabulary import DemographicName, Status, TextureWord, ToneWord
 
 LEAST_SHOWN = 0.01  # pages write `severity || 0.5`, so that a zero would turn into a half
 DECADE_YEARS = 10
@@ -34,7 +37,7 @@ def timestamp() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def failure(code: str, message: str, hint: str, request_id: str) -> shapes.Failure:
+def failure(code: ErrorCode, message: str, hint: str, request_id: str) -> shapes.Failure:
     """Answer of a request that no route took."""
     guidance = shapes.Guidance(message=message, suggestions=[hint] if hint else [])
     return shapes.Failure(
@@ -42,13 +45,13 @@ def failure(code: str, message: str, hint: str, request_id: str) -> shapes.Failu
     )
 
 
-def failed_detection(code: str, message: str, hint: str, call: Call) -> shapes.FaceAnswer:
+def failed_detection(code: ErrorCode, message: str, hint: str, call: Call) -> shapes.FaceAnswer:
     """Answer of a face detection whose input could not be read."""
     told = failure(code, message, hint, call.request_id).model_dump(exclude={"success", "status"})
     return shapes.FaceAnswer(**told, processing_time_ms=round(call.elapsed_s * 1000, 2))
 
 
-def failed_analysis(code: str, message: str, hint: str, call: Call, model: ModelState) -> shapes.AnalysisAnswer:
+def failed_analysis(code: ErrorCode, message: str, hint: str, call: Call, model: ModelState) -> shapes.AnalysisAnswer:
     """Answer of an analysis whose input could not be read."""
     told = failure(code, message, hint, call.request_id).model_dump(exclude={"success", "status"})
     return shapes.AnalysisAnswer(
@@ -62,42 +65,59 @@ def failed_analysis(code: str, message: str, hint: str, call: Call, model: Model
 
 
 def detection(found: Detection, include: frozenset[str], call: Call) -> shapes.FaceAnswer:
-    """Answer of the face detection."""
+    """Answer of the face detection; parts that fail are left out, at worst all of it."""
+    return part("answer", lambda: _detection(found, include, call), lambda: failed_detection(*words.FAULT, call))
+
+
+def _detection(found: Detection, include: frozenset[str], call: Call) -> shapes.FaceAnswer:
     photo, primary = found.photo, found.faces[0] if found.faces else None
-    code = None if primary else found.error_code or "no_face"
+    code = None if primary else found.error_code or CheckCode.NO_FACE
     bounds = faces.original_bounds(primary.box, photo) if primary else {}
     confidence = numbers.share(primary.confidence) if primary else 0.0
+    listed = faces.face_entries(found, include)
     return shapes.FaceAnswer(
         success=code is None,
-        status="success" if code is None else "no_face" if code == "no_face" else "error",
+        status=Status.SUCCESS if code is None else Status.NO_FACE if code == CheckCode.NO_FACE else Status.ERROR,
         error_code=code,
         error=None if code is None else found.guidance.message,
         face_detected=primary is not None,
-        faces_detected=len(found.faces),
-        face_count=len(found.faces),
-        faces_found=found.faces_found,
+        faces_detected=len(listed),
+        face_count=len(listed),
+        faces_found=numbers.whole(found.faces_found, len(listed), numbers.LARGEST_COUNT),
         confidence=confidence,
         face_bounds=shapes.Bounds(**bounds),
-        faces=[faces.face_entry(face, photo, include) for face in found.faces],
+        faces=listed,
         primary_face=shapes.PrimaryFace(**bounds, confidence=confidence),
         image_dimensions=shapes.Dimensions(width=photo.original_size[0], height=photo.original_size[1]),
-        quality_metrics=faces.quality_metrics(found.checks, primary, photo),
+        quality_metrics=part(
+            "quality_metrics", lambda: faces.quality_metrics(found.checks, primary, photo), shapes.QualityMetrics
+        ),
         quality_checks=faces.check_entries(found.checks),
         guidance=_guidance(found),
         message=found.guidance.message,
         processing_time_ms=round(call.elapsed_s * 1000, 2),
-        timings_ms=numbers.timings(found.timings_ms),
+        timings_ms=_timings(found.timings_ms),
         request_id=call.request_id,
         timestamp=timestamp(),
     )
 
 
 def analysis(
-    report: Report, include: frozenset[str], call: Call, demographics_ignored: tuple[str, ...] = ()
+    report: Report, include: frozenset[str], call: Call, demographics_ignored: tuple[DemographicName, ...] = ()
 ) -> shapes.AnalysisAnswer:
-    """Answer of the skin analysis, refusals included."""
+    """Answer of the skin analysis, refusals included; parts that fail are left out, at worst all of it."""
+    return part(
+        "answer",
+        lambda: _analysis(report, include, call, demographics_ignored),
+        lambda: failed_analysis(*words.FAULT, call, report.model),
+    )
+
+
+def _analysis(
+    report: Report, include: frozenset[str], call: Call, demographics_ignored: tuple[DemographicName, ...]
+) -> shapes.AnalysisAnswer:
     now = timestamp()
-    echo = _echo(report.demographics, demographics_ignored)
+    echo = part("result.demographics", lambda: _echo(report.demographics, demographics_ignored), dict[str, Any])
     shared = _shared(report, call, now)
     if report.error_code is not None:
         return shapes.AnalysisAnswer(
@@ -110,14 +130,16 @@ def analysis(
             result=shapes.Result(**echo, processing_time_seconds=call.seconds),
         )
     headline = _headline(report)
-    conditions = findings.by_condition(report)
-    detected = [*findings.detected_conditions(report), *opinion.listed(report)]
+    detected = [
+        *findings.detected_conditions(report),
+        *part("detected_conditions", lambda: opinion.listed(report), list[shapes.DetectedCondition]),
+    ]
     predictions = findings.predictions(detected)
     return shapes.AnalysisAnswer(
         **shared,
         **headline,
         success=True,
-        status="success",
+        status=Status.SUCCESS,
         message=report.summary,
         percentage=round(100 * headline["confidence"], 1),
         confidence_score=headline["confidence"],
@@ -127,20 +149,32 @@ def analysis(
         detected_conditions=detected,
         all_predictions={entry.condition: entry.confidence for entry in predictions},
         top_3_predictions=predictions[:3],
-        ensemble=opinion.block(report),
-        regions=findings.region_scores(report.findings),
-        skin_analysis=_skin_analysis(report, headline),
-        recommendations=_recommendations(report),
-        result=shapes.Result(
-            **headline,
-            **echo,
-            processing_time_seconds=call.seconds,
-            severity_levels={name: findings.level_word(finding) for name, finding in conditions.items()},
-            conditions={name: findings.condition_entry(finding) for name, finding in conditions.items()},
-            detected_conditions=detected,
-            model_info=shared["model_info"],
-        ),
+        ensemble=part("ensemble", lambda: opinion.block(report), nothing),
+        regions=part("regions", lambda: findings.region_scores(report.findings), dict),
+        skin_analysis=part("skin_analysis", lambda: _skin_analysis(report, headline), shapes.SkinAnalysis),
+        recommendations=part("recommendations", lambda: _recommendations(report), shapes.Recommendations),
+        result=_result(report, headline, echo, detected, call),
         **_heavy(report, include),
+    )
+
+
+def _result(
+    report: Report,
+    headline: Mapping[str, Any],
+    echo: Mapping[str, Any],
+    detected: list[shapes.DetectedCondition],
+    call: Call,
+) -> shapes.Result:
+    conditions = findings.condition_entries(report)
+    return shapes.Result(
+        **headline,
+        **echo,
+        processing_time_seconds=call.seconds,
+        severity_levels={name: words.LEVELS[entry.severity] for name, entry in conditions.items()},
+        unmeasured_conditions=[name for name, entry in conditions.items() if not entry.measured],
+        conditions=conditions,
+        detected_conditions=detected,
+        model_info=model_info(report.model),
     )
 
 
@@ -151,10 +185,10 @@ def _shared(report: Report, call: Call, now: str) -> dict[str, Any]:
         **_model(report.model),
         "request_id": call.request_id,
         "timestamp": now,
-        "timings_ms": numbers.timings(report.timings_ms),
-        "face_detection": faces.analysed_face(report),
+        "timings_ms": _timings(report.timings_ms),
+        "face_detection": part("face_detection", lambda: faces.analysed_face(report), shapes.AnalysedFace),
         "quality_checks": faces.check_entries(report.checks),
-        "skin_tone": _skin_tone(report.skin_tone),
+        "skin_tone": part("skin_tone", lambda: _skin_tone(report.skin_tone), nothing),
         "guidance": _guidance(report),
         "disclaimer": DISCLAIMER,
     }
@@ -175,6 +209,10 @@ def _model(model: ModelState) -> dict[str, Any]:
 
 def _skin_tone(tone: SkinTone | None) -> shapes.SkinTone | None:
     return None if tone is None else shapes.SkinTone(**numbers.finite_fields(asdict(tone)))
+
+
+def _timings(timings_ms: Mapping[str, float]) -> dict[str, float]:
+    return part("timings_ms", lambda: numbers.timings(timings_ms), dict)
 
 
 def _clock(call: Call, now: str) -> dict[str, Any]:
@@ -198,27 +236,26 @@ def _headline(report: Report) -> dict[str, Any]:
 
 def _skin_analysis(report: Report, headline: Mapping[str, Any]) -> shapes.SkinAnalysis:
     conditions = findings.by_condition(report)
+    texture, pigmentation = conditions[ConditionName.TEXTURE], conditions[ConditionName.PIGMENTATION]
+    detected = [finding for finding in conditions.values() if finding.detected]
     return shapes.SkinAnalysis(
         overall_health_score=headline["skin_health_score"],
-        texture=_severity_word(conditions["texture"], words.TEXTURE),
-        tone=_severity_word(conditions["pigmentation"], words.TONE),
+        texture=TextureWord.UNKNOWN if texture.score is None else words.TEXTURE[texture.severity],
+        tone=ToneWord.UNKNOWN if pigmentation.score is None else words.TONE[pigmentation.severity],
         analysis_confidence=headline["confidence"],
-        conditions_detected=[
-            shapes.LocatedCondition(
-                condition=findings.wire_name(finding.name),
-                severity=finding.severity.value,
-                confidence=numbers.share(finding.confidence),
-                location=words.location(finding),
-                description=words.describe(finding, finding.spot_count),
-            )
-            for finding in conditions.values()
-            if finding.detected
-        ],
+        conditions_detected=mending.entries("skin_analysis.conditions_detected", _located_entry, detected),
     )
 
 
-def _severity_word(finding: Finding, words: Mapping[Severity, str]) -> str:
-    return "unknown" if finding.score is None else words[finding.severity]
+def _located_entry(finding: Finding) -> shapes.LocatedCondition:
+    return shapes.LocatedCondition(
+        condition=findings.wire_name(finding.name),
+        severity=finding.severity,
+        measured=True,
+        confidence=numbers.share(finding.confidence),
+        location=words.location(finding) or "face",
+        description=words.describe(finding, finding.spot_count),
+    )
 
 
 def _recommendations(report: Report) -> shapes.Recommendations:
@@ -238,33 +275,39 @@ def _heavy(report: Report, include: frozenset[str]) -> dict[str, Any]:
     """Fields that are there only when they were asked for."""
     heavy: dict[str, Any] = {}
     if "overlays" in include:
-        heavy["overlays"] = {"annotated": pictures.annotated(report)}
+        heavy["overlays"] = part("overlays", lambda: {"annotated": pictures.annotated(report)}, nothing)
     if "regions" in include:
-        heavy["region_outlines"] = pictures.region_outlines(report)
+        heavy["region_outlines"] = part("region_outlines", lambda: pictures.region_outlines(report), nothing)
     if "lesions" in include:
-        heavy["lesions"] = {
-            findings.wire_name(found.name): [findings.lesion_entry(lesion, report.photo) for lesion in found.lesions]
-            for found in report.findings
-            if found.lesions
-        }
+        heavy["lesions"] = part("lesions", lambda: findings.lesions(report), nothing)
     if "explanation" in include:
-        explained = opinion.explain(report)
+        explained = part("explanation", lambda: opinion.explain(report), nothing)
         reason = report.model.reason or words.NO_EXPLANATION
         heavy |= {"explanation": explained} if explained else {"explanation_reason": reason}
     return heavy
 
 
+def nothing() -> None:
+    """The part that stands for one that failed, where null is allowed."""
+
+
 def model_info(model: ModelState) -> shapes.ModelInfo:
     """The part of a model's details that `model_info` names."""
     names = shapes.ModelInfo.model_fields
-    return shapes.ModelInfo(**{name: value for name, value in model.details.items() if name in names})
+    details = {name: value for name, value in model.details.items() if name in names}
+    return part("model_info", lambda: shapes.ModelInfo(**details), shapes.ModelInfo)
 
 
 def _guidance(answer: Detection | Report) -> shapes.Guidance:
-    return shapes.Guidance(message=answer.guidance.message, suggestions=list(answer.guidance.suggestions))
+    advice = answer.guidance
+    return part(
+        "guidance",
+        lambda: shapes.Guidance(message=advice.message, suggestions=list(advice.suggestions)),
+        shapes.Guidance,
+    )
 
 
-def _echo(demographics: Demographics, ignored: tuple[str, ...]) -> dict[str, Any]:
+def _echo(demographics: Demographics, ignored: tuple[DemographicName, ...]) -> dict[str, Any]:
     decade = None if demographics.age is None else demographics.age // DECADE_YEARS * DECADE_YEARS
     return {
         "age_group": None if decade is None else f"{decade}-{decade + DECADE_YEARS - 1}",

@@ -8,16 +8,17 @@ from analyzer.conditions import acne, dark_spots, pigmentation, pores, redness, 
 from analyzer.parallel import run_each
 from analyzer.roi import Roi
 from analyzer.values import Finding
+from analyzer.vocabulary import ConditionName
 
-CONDITIONS: Mapping[str, Callable[[Roi], Finding]] = {
-    "acne": acne.measure,
-    "redness": redness.measure,
-    "dark_spots": dark_spots.measure,
-    "texture": texture.measure,
-    "pores": pores.measure,
-    "wrinkles": wrinkles.measure,
-    "pigmentation": pigmentation.measure,
-    "under_eye": under_eye.measure,
+CONDITIONS: Mapping[ConditionName, Callable[[Roi], Finding]] = {
+    ConditionName.ACNE: acne.measure,
+    ConditionName.REDNESS: redness.measure,
+    ConditionName.DARK_SPOTS: dark_spots.measure,
+    ConditionName.TEXTURE: texture.measure,
+    ConditionName.PORES: pores.measure,
+    ConditionName.WRINKLES: wrinkles.measure,
+    ConditionName.PIGMENTATION: pigmentation.measure,
+    ConditionName.UNDER_EYE: under_eye.measure,
 }
 
 

@@ -23,7 +23,9 @@ from numpy.typing import NDArray
 from analyzer import calibration, geometry
 from analyzer.roi import Roi
 from analyzer.values import Finding, Lesion, Mask, Rgb
+from analyzer.vocabulary import ConditionName, ReasonCode, Region
 
+NAME = ConditionName.ACNE
 # Numbers without another source were chosen on the tuning half of ACNE04 (`python -m benchmarks.tables.acne --tuning`).
 AXIS = np.array([-0.4, 1.0, -0.4], np.float32)  # weights of L*, a*, b* in H
 CENTRE_SIGMA = 1.2  # half-size px (two working px, 1.1 to a mm): Gaussian of the centre, about 2.6 mm across
@@ -82,18 +84,20 @@ def measure(roi: Roi, *, gate: bool = True) -> Finding:
     """
     if gate and roi.scale > MOST_ENLARGED:
         return calibration.not_measured(
-            "acne", "too_small", "The face is too small in the picture to see single spots."
+            NAME, ReasonCode.TOO_SMALL, "The face is too small in the picture to see single spots."
         )
     if gate and (unreadable := roi.unreadable_colour):
-        return calibration.not_measured("acne", *unreadable)
+        return calibration.not_measured(NAME, *unreadable)
     view = _view(roi)
     if np.count_nonzero(view.looked_at) < LEAST_SKIN_PX:
-        return calibration.not_measured("acne", "too_few_pixels", "Too little skin is visible to look for spots.")
+        return calibration.not_measured(
+            NAME, ReasonCode.TOO_FEW_PIXELS, "Too little skin is visible to look for spots."
+        )
     excess, unevenness = _excess(view)
     spots, covered = _spots(roi, view, excess)
     counted = np.minimum(excess, MOST_EXCESS)
     return calibration.measured(
-        "acne",
+        NAME,
         _raw(counted, view.looked_at),
         regions={name: _region_raw(counted, view.looked_at & view.cut(mask)) for name, mask in roi.regions.items()},
         area_fraction=float(np.count_nonzero(covered) / np.count_nonzero(view.looked_at)),
@@ -120,7 +124,9 @@ def _left_out(roi: Roi) -> Mask:
     wings = geometry.grow(nose[6:12], WING_MARGIN)
     gap = max(float(eyes[1][:, 0].min() - eyes[0][:, 0].max()), 0.0)
     root = geometry.ellipse(nose[0], gap / 2, ROOT_HALF_HEIGHT)
-    return geometry.fill(wings, root, *(polygons[name] for name in ("nose", "left_under_eye", "right_under_eye")))
+    return geometry.fill(
+        wings, root, *(polygons[name] for name in (Region.NOSE, Region.LEFT_UNDER_EYE, Region.RIGHT_UNDER_EYE))
+    )
 
 
 def _half_lab(rgb: Rgb) -> NDArray[np.float32]:

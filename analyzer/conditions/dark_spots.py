@@ -30,8 +30,9 @@ from analyzer.absorption import MOTTLE_FLOOR, blood_mottle, optical_density
 from analyzer.roi import Roi
 from analyzer.smoothing import Plane, blur_inside, halve_mask
 from analyzer.values import Finding, Lesion, Mask
+from analyzer.vocabulary import ConditionName, ReasonCode
 
-NAME = "dark_spots"
+NAME = ConditionName.DARK_SPOTS
 TOO_LITTLE = "Too little skin is visible to look for dark spots."
 LEVELS = 2  # pyramid levels: half and quarter size
 RINGS_PX = (3.0, 4.3)  # ring radii at each level; 6, 9, 12 and 17 working px; a spot fits in up to twice the radius
@@ -72,16 +73,18 @@ def measure(roi: Roi, *, gate: bool = True) -> Finding:
     """
     skin = halve_mask(roi.skin & ~_nose_wings(roi))
     if skin.sum() < (LEAST_SKIN_PX if gate else 1):
-        return calibration.not_measured(NAME, "too_few_pixels", TOO_LITTLE)
+        return calibration.not_measured(NAME, ReasonCode.TOO_FEW_PIXELS, TOO_LITTLE)
     if gate and roi.scale > LARGEST_SCALE:
-        return calibration.not_measured(NAME, "too_small", "The face is too small in the photo to see dark spots.")
+        return calibration.not_measured(
+            NAME, ReasonCode.TOO_SMALL, "The face is too small in the photo to see dark spots."
+        )
     if gate and (unreadable := roi.unreadable_colour or roi.overexposed):
         return calibration.not_measured(NAME, *unreadable)
     density = optical_density(roi.rgb)
     contrasts = [spot_contrast(density, skin, level, radius) for level in range(LEVELS) for radius in RINGS_PX]
     total = _total(contrasts, None)
     if total is None:
-        return calibration.not_measured(NAME, "too_few_pixels", TOO_LITTLE)
+        return calibration.not_measured(NAME, ReasonCode.TOO_FEW_PIXELS, TOO_LITTLE)
     mottle = blood_mottle(density, skin)
     weight = PER_MILLE / (MOTTLE_FLOOR + mottle)
     strongest = np.maximum.reduce([_enlarged(contrast.plane) for contrast in contrasts])

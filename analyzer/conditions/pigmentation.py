@@ -23,8 +23,9 @@ from analyzer import absorption, calibration
 from analyzer.roi import Roi
 from analyzer.smoothing import Plane, blur_inside, halve_mask
 from analyzer.values import Finding, Mask
+from analyzer.vocabulary import ConditionName, ReasonCode, Region
 
-NAME = "pigmentation"
+NAME = ConditionName.PIGMENTATION
 FINE_PX = 1.5  # standard deviation, quarter-size pixels (about 3 mm): spots and pores are smoothed away
 COARSE_PX = 7.0  # quarter-size pixels (about 13 mm): shading and complexion
 MARGIN_PX = 5  # half-size pixels along mask borders that are left out (hair, lips)
@@ -35,8 +36,12 @@ OFFSET = (
 PATCH = 0.06  # optical density from which a patch counts as affected area
 SPREAD_LIMIT_DEG = 40.0  # spread of tone that nine in ten faces stay under (UTKFace adults, tuning half)
 SPREAD_WEIGHT = 1.0  # per degree beyond
-ANATOMY = ("left_under_eye", "right_under_eye")  # darker on most faces; measured by a condition of their own
-TONE_REGIONS = (("forehead",), ("left_cheek", "right_cheek"), ("chin",))
+ANATOMY = (Region.LEFT_UNDER_EYE, Region.RIGHT_UNDER_EYE)  # darker on most faces; measured by a condition of their own
+TONE_REGIONS: tuple[tuple[Region, ...], ...] = (
+    (Region.FOREHEAD,),
+    (Region.LEFT_CHEEK, Region.RIGHT_CHEEK),
+    (Region.CHIN,),
+)
 LEAST_SKIN_PX = 750  # quarter-size pixels, about a tenth of a face
 LEAST_REGION_PX = 30  # quarter-size pixels, about 1 cm²
 
@@ -50,7 +55,9 @@ def measure(roi: Roi, *, gate: bool = True) -> Finding:
     """
     skin = halve_mask(roi.skin & ~_anatomy(roi), MARGIN_PX)[::2, ::2]
     if skin.sum() < (LEAST_SKIN_PX if gate else 1):
-        return calibration.not_measured(NAME, "too_few_pixels", "Too little skin is visible to compare its tone.")
+        return calibration.not_measured(
+            NAME, ReasonCode.TOO_FEW_PIXELS, "Too little skin is visible to compare its tone."
+        )
     if gate and (unreadable := roi.unreadable_colour or roi.overexposed):
         return calibration.not_measured(NAME, *unreadable)
     half = absorption.optical_density(roi.rgb, OFFSET)
@@ -93,7 +100,7 @@ def _tone_spread_deg(roi: Roi) -> float | None:
     return max(tones) - min(tones) if len(tones) > 1 else None
 
 
-def _tone_deg(roi: Roi, names: tuple[str, ...]) -> float | None:
+def _tone_deg(roi: Roi, names: tuple[Region, ...]) -> float | None:
     """Individual typology angle of a region, or of the mean colour of a pair; None where one of them is hidden."""
     masks = [roi.regions[name][::4, ::4] for name in names if name in roi.regions]
     if len(masks) < len(names) or min(int(mask.sum()) for mask in masks) < LEAST_REGION_PX:

@@ -22,9 +22,10 @@ from analyzer import calibration, geometry
 from analyzer.roi import Roi
 from analyzer.smoothing import FINEST_BAND, Plane, local_lightness
 from analyzer.values import Finding, Lesion, Mask
+from analyzer.vocabulary import ConditionName, ReasonCode, Region
 
-NAME = "pores"
-REGIONS = ("nose", "left_cheek", "right_cheek", "whole")
+NAME = ConditionName.PORES
+REGIONS = (Region.NOSE, Region.LEFT_CHEEK, Region.RIGHT_CHEEK, Region.WHOLE)
 SIGMAS = (0.7, 1.0, 1.4, 2.0, 2.8)  # working px; dots of about 0.9 to 2 mm apparent width answer to neighbouring pairs
 LEAST_CONTRAST = 0.012  # of the local lightness: what is weaker does not count
 OVER_NOISE = 4.0  # times the noise at the dot's scale
@@ -68,13 +69,17 @@ def measure(roi: Roi, *, gate: bool = True) -> Finding:
     """
     blur_px = roi.edge_blur_px
     if gate and roi.scale > MAX_SCALE:
-        return calibration.not_measured(NAME, "too_small", "The face is too small in the picture for pores to show.")
+        return calibration.not_measured(
+            NAME, ReasonCode.TOO_SMALL, "The face is too small in the picture for pores to show."
+        )
     if gate and blur_px > MAX_BLUR_PX:
-        return calibration.not_measured(NAME, "too_blurred", "The picture is too blurred for pores to show.")
+        return calibration.not_measured(NAME, ReasonCode.TOO_BLURRED, "The picture is too blurred for pores to show.")
     found = find_dots(roi)
     seen = {name: dots for name, dots in found.items() if dots is not None}
     if not seen:
-        return calibration.not_measured(NAME, "too_few_pixels", "Too little bare skin shows on nose and cheeks.")
+        return calibration.not_measured(
+            NAME, ReasonCode.TOO_FEW_PIXELS, "Too little bare skin shows on nose and cheeks."
+        )
     area = sum(dots.area_cm2 for dots in seen.values())
     contrast = np.concatenate([dots.contrast for dots in seen.values()])
     evidence = {
@@ -95,7 +100,7 @@ def measure(roi: Roi, *, gate: bool = True) -> Finding:
     )
 
 
-def find_dots(roi: Roi) -> dict[str, Dots | None]:
+def find_dots(roi: Roi) -> dict[Region, Dots | None]:
     """Region → its dots, None where too little skin shows."""
     regions = {name: roi.regions[name] for name in REGIONS if name in roi.regions}
     window = geometry.window(np.any(list(regions.values()), axis=0), 2 * MEAN_STEP, MEAN_STEP)
@@ -109,7 +114,7 @@ def find_dots(roi: Roi) -> dict[str, Dots | None]:
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (BORDER_PX, BORDER_PX))
     inner = cv2.erode(skin.astype(np.uint8), disc).astype(bool)
     corner = np.array([window[1].start, window[0].start])
-    found: dict[str, Dots | None] = {}
+    found: dict[Region, Dots | None] = {}
     for name, region in regions.items():
         area = region[window] & inner
         noise = 1.4826 * float(np.median(finest[area])) if area.any() else 0.0
@@ -186,7 +191,7 @@ def roundness(relative: Plane) -> Plane:
     return np.where(middle > 0, (middle - spread) / np.maximum(middle + spread, 1e-6), np.float32(0.0))
 
 
-def _lesions(roi: Roi, found: dict[str, Dots]) -> list[Lesion]:
+def _lesions(roi: Roi, found: dict[Region, Dots]) -> list[Lesion]:
     """The strongest dots with boxes in original pixels; contrast in percent."""
     ranked = sorted(
         (

@@ -25,9 +25,10 @@ from analyzer.geometry import PX_PER_MM
 from analyzer.roi import Roi
 from analyzer.smoothing import Plane, blur_inside, halve, halve_mask
 from analyzer.values import Finding, Mask
+from analyzer.vocabulary import ConditionName, ReasonCode, Region
 
-NAME = "redness"
-CHEEKS = ("left_cheek", "right_cheek")
+NAME = ConditionName.REDNESS
+CHEEKS = (Region.LEFT_CHEEK, Region.RIGHT_CHEEK)
 MELANIN_B_PER_A = 0.4  # share of b* taken off a*; chosen among 0, 0.3 .. 0.7 by rank on dermnet_facial
 BASELINE_QUANTILE = 20  # percent of the skin that is taken as the person's unaffected skin
 DEAD_ZONE = 1.5  # CIELAB units, ordinary mottling of skin and JPEG chroma
@@ -51,7 +52,7 @@ def measure(roi: Roi, *, gate: bool = True) -> Finding:
     """
     skin = halve_mask(roi.skin, MARGIN_PX)
     if skin.sum() < (LEAST_SKIN_PX if gate else 1):
-        return calibration.not_measured(NAME, "too_few_pixels", "Too little skin is visible to judge redness.")
+        return calibration.not_measured(NAME, ReasonCode.TOO_FEW_PIXELS, "Too little skin is visible to judge redness.")
     if gate and (unreadable := roi.unreadable_colour or roi.overexposed):
         return calibration.not_measured(NAME, *unreadable)
     index = blur_inside(halve(roi.lab[..., 1] - MELANIN_B_PER_A * roi.lab[..., 2]), skin, SMOOTH_PX)

@@ -28,9 +28,10 @@ from analyzer import calibration, geometry
 from analyzer.roi import Roi
 from analyzer.smoothing import FINEST_BAND, Plane, local_lightness
 from analyzer.values import Finding, Mask
+from analyzer.vocabulary import ConditionName, ReasonCode, Region
 
-NAME = "texture"
-REGIONS = ("forehead", "nose", "left_cheek", "right_cheek", "whole")
+NAME = ConditionName.TEXTURE
+REGIONS = (Region.FOREHEAD, Region.NOSE, Region.LEFT_CHEEK, Region.RIGHT_CHEEK, Region.WHOLE)
 WORK = geometry.SIZE // 2  # px, side of the half-size crop on which texture is measured
 BAND_SIGMAS = (0.8, 2.4)  # px at WORK: difference of Gaussians, passes wavelengths of about 5 to 15 working px
 MEAN_SIGMA = 8.0  # px at WORK: local mean lightness
@@ -74,13 +75,15 @@ def measure(roi: Roi, *, gate: bool = True) -> Finding:
     """
     blur_px = roi.edge_blur_px
     if gate and roi.scale > MAX_SCALE:
-        return calibration.not_measured(NAME, "too_small", "The face is too small in the picture for texture to show.")
+        return calibration.not_measured(
+            NAME, ReasonCode.TOO_SMALL, "The face is too small in the picture for texture to show."
+        )
     if gate and blur_px > MAX_BLUR_PX:
-        return calibration.not_measured(NAME, "too_blurred", "The picture is too blurred for texture to show.")
+        return calibration.not_measured(NAME, ReasonCode.TOO_BLURRED, "The picture is too blurred for texture to show.")
     surfaces, affected = assess_regions(roi)
     seen = [surface for surface in surfaces.values() if surface is not None]
     if not seen:
-        return calibration.not_measured(NAME, "too_few_pixels", "Too little bare skin shows.")
+        return calibration.not_measured(NAME, ReasonCode.TOO_FEW_PIXELS, "Too little bare skin shows.")
     regions = {name: None if surface is None else surface.raw for name, surface in surfaces.items()}
     evidence = {
         "roughness_percent": float(np.mean([surface.roughness for surface in seen])),
@@ -97,7 +100,7 @@ def measure(roi: Roi, *, gate: bool = True) -> Finding:
     )
 
 
-def assess_regions(roi: Roi) -> tuple[dict[str, Surface | None], float]:
+def assess_regions(roi: Roi) -> tuple[dict[Region, Surface | None], float]:
     """Region → its surface, None where too little skin shows; and the share of all their skin that is rough, 0..1."""
     regions = {name: roi.regions[name] for name in REGIONS if name in roi.regions}
     window = geometry.window(np.any(list(regions.values()), axis=0), 4 * MEAN_STEP, 2 * MEAN_STEP)
@@ -117,7 +120,9 @@ def assess_regions(roi: Roi) -> tuple[dict[str, Surface | None], float]:
     return {name: surfaces.get(name) for name in areas}, rough_share(surfaces, energy, seen)
 
 
-def rough_share(surfaces: Mapping[str, Surface], energy: Mapping[str, Plane], areas: Mapping[str, Mask]) -> float:
+def rough_share(
+    surfaces: Mapping[Region, Surface], energy: Mapping[Region, Plane], areas: Mapping[Region, Mask]
+) -> float:
     """Share of the skin in `areas` where the roughness of the window around is at least `low`, 0..1; 0 for no skin."""
     if not areas:
         return 0.0

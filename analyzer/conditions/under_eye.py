@@ -24,8 +24,9 @@ from numpy.typing import NDArray
 from analyzer import calibration, geometry
 from analyzer.roi import Roi
 from analyzer.values import Finding, Mask, Points
+from analyzer.vocabulary import ConditionName, ReasonCode, Region
 
-NAME = "under_eye"
+NAME = ConditionName.UNDER_EYE
 EYES = {"left": "right_eye", "right": "left_eye"}  # picture side → the person's eye
 CRESCENT_PX = (10.0, 36.0)  # working px below the lower lid where the crescent begins and ends
 CHEEK_PX = (42.0, 85.0)  # working px below the lower lid: the cheek that it is compared with
@@ -74,15 +75,15 @@ def measure(roi: Roi, *, gate: bool = True) -> Finding:
         gate: refuse pictures that are too small or too blurred; benchmarks switch it off.
     """
     if gate and roi.scale > MAX_SCALE:
-        return calibration.not_measured(NAME, "too_small", "The eyes are too small in the picture.")
+        return calibration.not_measured(NAME, ReasonCode.TOO_SMALL, "The eyes are too small in the picture.")
     if gate and roi.edge_blur_px > MAX_BLUR_PX:
-        return calibration.not_measured(NAME, "too_blurred", "The picture is too blurred around the eyes.")
+        return calibration.not_measured(NAME, ReasonCode.TOO_BLURRED, "The picture is too blurred around the eyes.")
     eyes = assess_eyes(roi) if roi.landmarks else {}
     seen = {side: eye for side, eye in eyes.items() if eye is not None}
     if not seen:
-        return calibration.not_measured(NAME, "too_few_pixels", "Too little bare skin shows below the eyes.")
+        return calibration.not_measured(NAME, ReasonCode.TOO_FEW_PIXELS, "Too little bare skin shows below the eyes.")
     worst = max(seen.values(), key=lambda eye: eye.raw)
-    regions = {f"{side}_under_eye": None if eye is None else eye.raw for side, eye in eyes.items()}
+    regions = {Region(f"{side}_under_eye"): None if eye is None else eye.raw for side, eye in eyes.items()}
     dark_share = sum(eye.dark_px for eye in seen.values()) / sum(eye.area_px for eye in seen.values())
     evidence = _evidence(worst, seen)
     return calibration.measured(NAME, worst.raw, regions=regions, area_fraction=dark_share, evidence=evidence)

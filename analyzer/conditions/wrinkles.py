@@ -23,8 +23,9 @@ from analyzer import calibration, geometry
 from analyzer.roi import Roi
 from analyzer.smoothing import Plane, halve, local_lightness
 from analyzer.values import Finding, Mask, Points
+from analyzer.vocabulary import ConditionName, ReasonCode, Region
 
-NAME = "wrinkles"
+NAME = ConditionName.WRINKLES
 WORK = geometry.SIZE // 2  # px, side at which ridges are searched
 RIDGE_SIGMA = 1.25  # px at WORK (2.5 working px, 1.1 mm): scale of differentiation
 FOLD_SIGMA = 1.0  # px at WORK: assumed half-width of a fold, for the blur correction
@@ -42,15 +43,15 @@ MAX_BLUR_PX = 3.2  # working px
 CORRECTED_BLUR_PX = 2.2  # working px up to which lost contrast is made good; beyond, noise would be raised too
 
 # zone → (line contrast of a visibly wrinkled face, weight)
-ZONES: Mapping[str, tuple[float, float]] = {
-    "forehead": (0.0018, 1.0),
-    "left_crows_feet": (0.0010, 0.5),
-    "right_crows_feet": (0.0010, 0.5),
-    "left_under_eye": (0.0020, 0.25),
-    "right_under_eye": (0.0020, 0.25),
-    "left_nasolabial": (0.0020, 0.5),
-    "right_nasolabial": (0.0020, 0.5),
-    "whole": (0.0020, 1.0),
+ZONES: Mapping[Region, tuple[float, float]] = {
+    Region.FOREHEAD: (0.0018, 1.0),
+    Region.LEFT_CROWS_FEET: (0.0010, 0.5),
+    Region.RIGHT_CROWS_FEET: (0.0010, 0.5),
+    Region.LEFT_UNDER_EYE: (0.0020, 0.25),
+    Region.RIGHT_UNDER_EYE: (0.0020, 0.25),
+    Region.LEFT_NASOLABIAL: (0.0020, 0.5),
+    Region.RIGHT_NASOLABIAL: (0.0020, 0.5),
+    Region.WHOLE: (0.0020, 1.0),
 }
 
 LEVEL = (0.0, 1.0)  # unit vector across a horizontal fold
@@ -87,14 +88,18 @@ def measure(roi: Roi, *, gate: bool = True) -> Finding:
     blur_px = roi.edge_blur_px
     if gate and roi.scale > MAX_SCALE:
         return calibration.not_measured(
-            NAME, "too_small", "The face is too small in the picture for fine lines to show."
+            NAME, ReasonCode.TOO_SMALL, "The face is too small in the picture for fine lines to show."
         )
     if gate and blur_px > MAX_BLUR_PX:
-        return calibration.not_measured(NAME, "too_blurred", "The picture is too blurred for fine lines to show.")
+        return calibration.not_measured(
+            NAME, ReasonCode.TOO_BLURRED, "The picture is too blurred for fine lines to show."
+        )
     lines = zone_lines(roi, blur_correction(blur_px))
     seen = {name: found for name, found in lines.items() if found is not None}
     if not seen:
-        return calibration.not_measured(NAME, "too_few_pixels", "Too little bare skin shows where wrinkles form.")
+        return calibration.not_measured(
+            NAME, ReasonCode.TOO_FEW_PIXELS, "Too little bare skin shows where wrinkles form."
+        )
     relative = {name: found.contrast / ZONES[name][0] for name, found in seen.items()}
     weights = {name: ZONES[name][1] for name in seen}
     evidence = {f"line_contrast_{name}": 100 * found.contrast for name, found in seen.items()}
@@ -107,13 +112,13 @@ def measure(roi: Roi, *, gate: bool = True) -> Finding:
     )
 
 
-def zone_lines(roi: Roi, correction: float) -> dict[str, Lines | None]:
+def zone_lines(roi: Roi, correction: float) -> dict[Region, Lines | None]:
     """Zone → its lines, None where too little skin shows; contrasts are raised by the factor `correction`."""
     mask = roi.skin[::2, ::2]
     lightness = relative_lightness(halve(roi.lab[..., 0]), mask)
     hessian = second_derivatives(lightness, RIDGE_SIGMA)
     usable = bare_skin(lightness, mask)
-    lines: dict[str, Lines | None] = {}
+    lines: dict[Region, Lines | None] = {}
     for name, zone in zones(roi).items():
         inside = zone.mask & usable[zone.window]
         enough = int(inside.sum()) >= LEAST_PX
@@ -184,24 +189,25 @@ def bare_skin(lightness: Plane, mask: Mask) -> Mask:
     return (cv2.erode(mask.astype(np.uint8), disc) > strands).astype(bool)
 
 
-def zones(roi: Roi) -> dict[str, Zone]:
+def zones(roi: Roi) -> dict[Region, Zone]:
     """Zones of a face at WORK size; one zone with level folds for a close-up."""
     points = {name: group / np.float32(2) for name, group in roi.landmarks.items()}
     if not points:
-        return {"whole": Zone((slice(0, WORK), slice(0, WORK)), np.ones((WORK, WORK), bool), LEVEL)}
-    found = {"forehead": _region(roi, "forehead")}
+        return {Region.WHOLE: Zone((slice(0, WORK), slice(0, WORK)), np.ones((WORK, WORK), bool), LEVEL)}
+    found = {Region.FOREHEAD: _region(roi, Region.FOREHEAD)}
     for side, eye_name in (
         ("left", "right_eye"),
         ("right", "left_eye"),
     ):  # the person's right eye is on the picture's left
         outwards = -1.0 if side == "left" else 1.0
-        found[f"{side}_crows_feet"] = _crows_feet(points[eye_name], outwards)
-        found[f"{side}_under_eye"] = _region(roi, f"{side}_under_eye")
-        found[f"{side}_nasolabial"] = _nasolabial(points["nose"], points["lips_outer"], outwards)
+        found[Region(f"{side}_crows_feet")] = _crows_feet(points[eye_name], outwards)
+        under_eye = Region(f"{side}_under_eye")
+        found[under_eye] = _region(roi, under_eye)
+        found[Region(f"{side}_nasolabial")] = _nasolabial(points["nose"], points["lips_outer"], outwards)
     return found
 
 
-def _region(roi: Roi, name: str) -> Zone:
+def _region(roi: Roi, name: Region) -> Zone:
     """A region of the report, with level folds."""
     mask = roi.regions[name][::2, ::2]
     x, y, width, height = cv2.boundingRect(mask.astype(np.uint8))

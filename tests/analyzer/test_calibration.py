@@ -17,7 +17,8 @@ from analyzer import calibration
 from analyzer.calibration import Formula
 from analyzer.conditions import CONDITIONS
 from analyzer.errors import BadSetting
-from analyzer.values import Box, Lesion, Severity
+from analyzer.values import Box, Lesion
+from analyzer.vocabulary import Severity
 
 FORMULA = Formula(
     name="test-1",

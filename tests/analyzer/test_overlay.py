@@ -21,8 +21,8 @@ from analyzer.values import (
     Photo,
     Recommendations,
     Report,
-    Severity,
 )
+from analyzer.vocabulary import Severity
 
 GRAY = 128
 WIDTH, HEIGHT = 800, 600  # of the original; within LONG_SIDE_PX, so that the canvas has the same pixels

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from analyzer import calibration, report, wording
 from analyzer.conditions import CONDITIONS
-from analyzer.values import Demographics, Finding, Guidance, ModelState, Photo, Prediction, Recommendations, Severity
+from analyzer.values import Demographics, Finding, Guidance, ModelState, Photo, Prediction, Recommendations
+from analyzer.vocabulary import Severity
 from tests.analyzer.predictions import CLASSES, REFERRAL, UNSTATED, prediction, probable, weak
 
 NAMES = tuple(CONDITIONS)

@@ -9,7 +9,8 @@ import pytest
 from analyzer import calibration, wording
 from analyzer.conditions import CONDITIONS
 from analyzer.report import recommend
-from analyzer.values import Demographics, Severity
+from analyzer.values import Demographics
+from analyzer.vocabulary import Severity
 from tests.analyzer import generated_skin
 
 

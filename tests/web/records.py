@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from jsonschema import Draft202012Validator
 
+from analyzer.quality import REFUSALS
 from analyzer.values import (
     Box,
     Check,
@@ -26,15 +27,15 @@ from analyzer.values import (
     Prediction,
     Recommendations,
     Report,
-    Severity,
     SkinTone,
 )
+from analyzer.vocabulary import CheckCode, ConditionName, Fitzpatrick, ItaGroup, ReasonCode, Region, Severity, Verdict
 
 SCHEMAS = Path(__file__).with_name("schemas")
 PAGE = "http://localhost:3000"
 DETECT = "/api/v4/face/detect"
 ANALYZE = "/api/v6/skin/analyze-hare-run"
-NAMES = ("acne", "redness", "dark_spots", "texture", "pores", "wrinkles", "pigmentation", "under_eye")
+NAMES = tuple(ConditionName)
 
 
 def check_schema(name: str, answer: Any) -> None:
@@ -72,10 +73,9 @@ def face() -> Face:
 
 
 def checks(failing: str | None = None) -> tuple[Check, ...]:
-    codes = ("no_face", "face_too_small", "too_dark", "blur", "tilted", "not_frontal")
+    """Every check there is; the one that is named fails."""
     return tuple(
-        Check(code, code != failing, code not in ("tilted", "not_frontal"), 142.0, 60.0, "px", f"Mend {code}.")
-        for code in codes
+        Check(code, code != failing, code in REFUSALS, 142.0, 60.0, "px", f"Mend {code}.") for code in CheckCode
     )
 
 
@@ -85,7 +85,7 @@ def detection(failing: str | None = None) -> Detection:
         faces=() if failing else (face(),),
         faces_found=0 if failing == "no_face" else 1,
         checks=checks(failing),
-        error_code=failing,
+        error_code=None if failing is None else CheckCode(failing),
         guidance=Guidance(f"Refused: {failing}." if failing else "Face found", ("Mend it.",) if failing else ()),
         timings_ms={"decode": 1.5, "face": 20.25},
     )
@@ -104,13 +104,14 @@ def detection_with_landmarks() -> Detection:
 def finding(name: str, score: float | None, severity: Severity, **more: Any) -> Finding:
     measured = score is not None
     return Finding(
-        name=name,
+        name=ConditionName(name),
         score=score,
         interval=(max(0.0, score - 0.06), min(1.0, score + 0.06)) if score is not None else None,
         severity=severity,
         confidence=0.81 if measured else 0.0,
         formula=f"{name}-1",
         reason=None if measured else "too_blurred: The photo is too blurred.",
+        reason_code=None if measured else ReasonCode.TOO_BLURRED,
         **({"area_fraction": 0.02 if measured else None} | more),
     )
 
@@ -119,10 +120,10 @@ def findings(**severities: Severity) -> tuple[Finding, ...]:
     """All eight; those that are named get their severity with a fitting score, the others nothing noticeable."""
     scores = dict(zip(Severity, (0.05, 0.15, 0.3, 0.55, 0.9), strict=True))
     more: dict[str, dict[str, Any]] = {
-        "acne": {
+        ConditionName.ACNE: {
             "area_fraction": 0.03,
-            "lesions": tuple(Lesion(Box(250.0 + i, 300.0, 9.0, 8.0), 5.0, "chin") for i in range(9)),
-            "regions": {"chin": 0.6, "forehead": 0.2, "nose": None},
+            "lesions": tuple(Lesion(Box(250.0 + i, 300.0, 9.0, 8.0), 5.0, Region.CHIN) for i in range(9)),
+            "regions": {Region.CHIN: 0.6, Region.FOREHEAD: 0.2, Region.NOSE: None},
             "evidence": {"raw": 1.2},
         }
     }
@@ -147,8 +148,8 @@ def report(
         error_code=None,
         guidance=Guidance("Analysis complete"),
         findings=found,
-        skin_tone=SkinTone(31.0, "intermediate", "III", 5, True),
-        primary_condition=concerns[0].name if concerns else "healthy",
+        skin_tone=SkinTone(31.0, ItaGroup.INTERMEDIATE, Fitzpatrick.III, 5, True),
+        primary_condition=concerns[0].name if concerns else Verdict.HEALTHY,
         primary_concerns=tuple(one.name for one in concerns),
         health_score=71.0,
         confidence=0.81,
@@ -167,10 +168,10 @@ def refusal(code: str) -> Report:
         whole,
         face=None if code == "no_face" else whole.face,
         checks=checks(code),
-        error_code=code,
+        error_code=CheckCode(code),
         guidance=Guidance(f"Refused: {code}.", ("Mend it.",)),
         skin_tone=None,
-        primary_condition="unknown",
+        primary_condition=Verdict.UNKNOWN,
         health_score=None,
         confidence=0.0,
         summary="",

@@ -16,7 +16,8 @@ from flask.testing import FlaskClient
 
 from analyzer import face
 from analyzer.face import FaceStage
-from analyzer.values import Demographics, ModelState, Severity
+from analyzer.values import Demographics, ModelState
+from analyzer.vocabulary import Severity
 from tests.web import records
 from tests.web.conftest import FakePipeline
 from tests.web.records import ANALYZE, DETECT

@@ -12,7 +12,7 @@ from flask.testing import FlaskClient
 from analyzer import preprocessing
 from analyzer.model_sources import NAME
 from analyzer.settings import Settings, StoreSettings
-from analyzer.values import Severity
+from analyzer.vocabulary import Severity
 from application import create_app
 from tests.analyzer import artefacts
 from tests.analyzer.predictions import graded

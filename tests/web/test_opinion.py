@@ -14,7 +14,8 @@ from flask.testing import FlaskClient
 
 from analyzer.errors import ModelUnavailable
 from analyzer.settings import Settings
-from analyzer.values import Demographics, Prediction, Severity
+from analyzer.values import Demographics, Prediction
+from analyzer.vocabulary import Severity
 from application import create_app
 from tests.analyzer.predictions import (
     CLASSES,

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from analyzer import geometry, roi, skin, skin_tone
 from analyzer.conditions import CONDITIONS, acne, dark_spots, pigmentation, redness
 from analyzer.roi import Roi
-from analyzer.values import Finding, Mask, Points, Rgb, Severity
+from analyzer.values import Finding, Mask, Points, Rgb
+from analyzer.vocabulary import Severity
 from tests.analyzer import generated_skin as made
 
 SIDE = geometry.SIZE
