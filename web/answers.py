@@ -27,6 +27,6 @@ def json_answer(model: BaseModel, status: int = 200) -> Response:
     body = mending.part(
         "json",
         lambda: orjson.dumps(model.model_dump(mode="json")),
-        lambda: orjson.dumps(mending.plain(model.model_dump())),
+        lambda: orjson.dumps(mending.plain(model.model_dump(warnings=False))),
     )
     return Response(body, status=status, mimetype="application/json")

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from analyzer.values import Box, Check, Detection, Face, Photo, Report
+from analyzer.values import Box, Check, Detection, Face, Photo, Points, Report
 from web import mending, numbers, pictures, shapes, words
 from web.vocabulary import OverallQuality, Positioning
 
@@ -50,10 +50,12 @@ def face_entry(face: Face, photo: Photo, include: frozenset[str] = frozenset()) 
         **bounds,
         confidence=numbers.share(face.confidence),
         bounds=shapes.Bounds(**bounds),
-        eyes=_eyes(face, photo),
+        eyes=mending.part("faces.eyes", lambda: _eyes(face, photo), list[shapes.Point]),
         roll_deg=numbers.angle(face.roll_deg, 180.0) or 0.0,
         yaw_deg=numbers.angle(face.yaw_deg, 90.0),
-        landmarks=_landmarks(face, photo) if "landmarks" in include else None,
+        landmarks=mending.part("faces.landmarks", lambda: _landmarks(face, photo), _no_landmarks)
+        if "landmarks" in include
+        else None,
         cropped_face_image=mending.part(
             "faces.cropped_face_image", lambda: pictures.face_crop(photo, face), pictures.grey_crop
         ),
@@ -67,7 +69,7 @@ def _eyes(face: Face, photo: Photo) -> list[shapes.Point]:
     width, height = photo.original_size
     return [
         shapes.Point(x=numbers.whole(x, -width, 2 * width), y=numbers.whole(y, -height, 2 * height))
-        for x, y in (face.eyes / photo.scale).tolist()
+        for x, y in _original(face.eyes, photo)
     ]
 
 
@@ -76,9 +78,18 @@ def _landmarks(face: Face, photo: Photo) -> dict[str, list[list[float]]] | None:
     if face.landmarks is None or not all(np.isfinite(points).all() for points in face.landmarks.values()):
         return None
     return {
-        name: [[round(float(x), 1), round(float(y), 1)] for x, y in points / photo.scale]
+        name: [[round(x, 1), round(y, 1)] for x, y in _original(points, photo)]
         for name, points in face.landmarks.items()
     }
+
+
+def _original(points: Points, photo: Photo) -> list[list[float]]:
+    """Places in photo pixels → [x, y] in original pixels."""
+    return (points.astype(np.float64) / photo.scale).tolist()
+
+
+def _no_landmarks() -> None:
+    """Null, as where a stage measures none."""
 
 
 def original_bounds(box: Box, photo: Photo) -> dict[str, int]:

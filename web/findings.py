@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import partial
 
 from analyzer import calibration
 from analyzer.conditions import CONDITIONS
+from analyzer.report import primary_condition, ranked
 from analyzer.values import Finding, Lesion, Photo, Report
 from analyzer.vocabulary import ConditionName, ReasonCode, Region, Severity, Source, Verdict
 from web import faces, mending, numbers, shapes, words
@@ -18,19 +21,35 @@ def wire_name(name: ConditionName | Verdict) -> WireName:
     return words.NAMES[name]
 
 
+def sound(report: Report) -> Report:
+    """The report, in which a finding that contradicts itself counts as not measured; then the headline follows again."""
+    broken = {finding.name for finding in report.findings if not _is_sound(finding)}
+    if not broken:
+        return report
+    kept = tuple(_undefined(finding.name) if finding.name in broken else finding for finding in report.findings)
+    return replace(
+        report,
+        findings=kept,
+        primary_condition=primary_condition(kept),
+        primary_concerns=tuple(finding.name for finding in ranked(kept)),
+    )
+
+
+def _is_sound(finding: Finding) -> bool:
+    """Whether score and area are finite; without a score, whether there is a reason and no severity."""
+    if finding.score is None:
+        return finding.reason_code is not None and finding.severity is Severity.NONE
+    return math.isfinite(finding.score) and (finding.area_fraction is None or math.isfinite(finding.area_fraction))
+
+
 def by_condition(report: Report) -> dict[ConditionName, Finding]:
-    """All eight conditions in their order; absent ones, and scores that are no numbers, as not measured."""
+    """All eight conditions in their order; absent ones as not measured."""
     findings = {finding.name: finding for finding in report.findings}
-    return {name: _sound(findings[name]) if name in findings else _overlooked(name) for name in CONDITIONS}
+    return {name: findings.get(name) or _overlooked(name) for name in CONDITIONS}
 
 
 def _overlooked(name: ConditionName) -> Finding:
     return calibration.not_measured(name, ReasonCode.NOT_MEASURED, "This condition was not looked at.")
-
-
-def _sound(finding: Finding) -> Finding:
-    is_number = finding.score is None or numbers.finite(finding.score) is not None
-    return finding if is_number else _undefined(finding.name)
 
 
 def _undefined(name: ConditionName) -> Finding:
@@ -110,7 +129,7 @@ def condition_entry(finding: Finding) -> shapes.Condition:
         severity=finding.severity,
         confidence=numbers.share(finding.confidence),
         description=words.describe(finding, finding.spot_count),
-        percentage=None if numbers.finite(finding.area_fraction) is None else numbers.share(finding.area_fraction),
+        percentage=None if finding.area_fraction is None else numbers.share(finding.area_fraction),
         spot_count=numbers.count(finding.spot_count),
         source=finding.source,
         formula=finding.formula,

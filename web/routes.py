@@ -30,7 +30,7 @@ def detect_faces() -> Response:
         with shared.admission.analysis(upload.data, body_s) as waited_s:
             found = pipeline.detect_faces(upload.data, max_pixels=shared.settings.max_pixels)
             answer = wire.detection(found, upload.include, tracing.call())
-    tracing.outcome(answer.error_code, {**found.timings_ms, "queue": 1000 * waited_s}, shared.metrics)
+    tracing.outcome(answer.error_code, {**answer.timings_ms, "queue": 1000 * waited_s}, shared.metrics)
     return json_answer(answer)
 
 
@@ -47,7 +47,7 @@ def analyze() -> Response:
                 max_pixels=shared.settings.max_pixels,
             )
             answer = wire.analysis(report, upload.include, tracing.call(), upload.demographics_ignored)
-    tracing.outcome(answer.error_code, {**report.timings_ms, "queue": 1000 * waited_s}, shared.metrics)
+    tracing.outcome(answer.error_code, {**answer.timings_ms, "queue": 1000 * waited_s}, shared.metrics)
     return json_answer(answer)
 
 

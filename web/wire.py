@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from analyzer import calibration
@@ -17,6 +18,7 @@ from web.vocabulary import DemographicName, Status, TextureWord, ToneWord
 
 LEAST_SHOWN = 0.01  # pages write `severity || 0.5`, so that a zero would turn into a half
 DECADE_YEARS = 10
+NO_MODEL = ModelState(False, words.LEFT_OUT)
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,8 @@ def detection(found: Detection, include: frozenset[str], call: Call) -> shapes.F
 
 def _detection(found: Detection, include: frozenset[str], call: Call) -> shapes.FaceAnswer:
     photo, primary = found.photo, found.faces[0] if found.faces else None
-    code = None if primary else found.error_code or CheckCode.NO_FACE
+    code = None if primary else _refusal(found.error_code or CheckCode.NO_FACE)
+    guidance = _guidance(found)
     bounds = faces.original_bounds(primary.box, photo) if primary else {}
     confidence = numbers.share(primary.confidence) if primary else 0.0
     listed = faces.face_entries(found, include)
@@ -79,7 +82,7 @@ def _detection(found: Detection, include: frozenset[str], call: Call) -> shapes.
         success=code is None,
         status=Status.SUCCESS if code is None else Status.NO_FACE if code == CheckCode.NO_FACE else Status.ERROR,
         error_code=code,
-        error=None if code is None else found.guidance.message,
+        error=None if code is None else guidance.message,
         face_detected=primary is not None,
         faces_detected=len(listed),
         face_count=len(listed),
@@ -93,8 +96,8 @@ def _detection(found: Detection, include: frozenset[str], call: Call) -> shapes.
             "quality_metrics", lambda: faces.quality_metrics(found.checks, primary, photo), shapes.QualityMetrics
         ),
         quality_checks=faces.check_entries(found.checks),
-        guidance=_guidance(found),
-        message=found.guidance.message,
+        guidance=guidance,
+        message=guidance.message,
         processing_time_ms=round(call.elapsed_s * 1000, 2),
         timings_ms=_timings(found.timings_ms),
         request_id=call.request_id,
@@ -108,7 +111,7 @@ def analysis(
     """Answer of the skin analysis, refusals included; parts that fail are left out, at worst all of it."""
     return part(
         "answer",
-        lambda: _analysis(report, include, call, demographics_ignored),
+        lambda: _analysis(findings.sound(report), include, call, demographics_ignored),
         lambda: failed_analysis(*words.FAULT, call, report.model),
     )
 
@@ -120,13 +123,14 @@ def _analysis(
     echo = part("result.demographics", lambda: _echo(report.demographics, demographics_ignored), dict[str, Any])
     shared = _shared(report, call, now)
     if report.error_code is not None:
+        message = shared["guidance"].message
         return shapes.AnalysisAnswer(
             **shared,
-            error_code=report.error_code,
-            error=report.guidance.message,
-            message=report.guidance.message,
-            summary=report.summary or report.guidance.message,
-            analysis_summary=report.summary or report.guidance.message,
+            error_code=_refusal(report.error_code),
+            error=message,
+            message=message,
+            summary=report.summary or message,
+            analysis_summary=report.summary or message,
             result=shapes.Result(**echo, processing_time_seconds=call.seconds),
         )
     headline = _headline(report)
@@ -153,28 +157,36 @@ def _analysis(
         regions=part("regions", lambda: findings.region_scores(report.findings), dict),
         skin_analysis=part("skin_analysis", lambda: _skin_analysis(report, headline), shapes.SkinAnalysis),
         recommendations=part("recommendations", lambda: _recommendations(report), shapes.Recommendations),
-        result=_result(report, headline, echo, detected, call),
+        result=_result(report, headline, detected, {**echo, "model_info": shared["model_info"]}, call),
         **_heavy(report, include),
     )
+
+
+def _refusal(code: CheckCode) -> CheckCode | ErrorCode:
+    """The code of a refusal; one that the wire does not know is a fault of ours."""
+    return part("error_code", partial(_known, code), lambda: ErrorCode.INTERNAL_ERROR)
+
+
+def _known(code: CheckCode) -> CheckCode | ErrorCode:
+    return CheckCode(code)
 
 
 def _result(
     report: Report,
     headline: Mapping[str, Any],
-    echo: Mapping[str, Any],
     detected: list[shapes.DetectedCondition],
+    others: Mapping[str, Any],
     call: Call,
 ) -> shapes.Result:
     conditions = findings.condition_entries(report)
     return shapes.Result(
         **headline,
-        **echo,
+        **others,
         processing_time_seconds=call.seconds,
         severity_levels={name: words.LEVELS[entry.severity] for name, entry in conditions.items()},
         unmeasured_conditions=[name for name, entry in conditions.items() if not entry.measured],
         conditions=conditions,
         detected_conditions=detected,
-        model_info=model_info(report.model),
     )
 
 
@@ -196,11 +208,15 @@ def _shared(report: Report, call: Call, now: str) -> dict[str, Any]:
 
 def _model(model: ModelState) -> dict[str, Any]:
     """What every answer of the analysis says about the ensemble, errors included."""
+    return part("model", lambda: _model_fields(model), lambda: _model_fields(NO_MODEL))
+
+
+def _model_fields(model: ModelState) -> dict[str, Any]:
     accuracy = model.details.get("accuracy")
     return {
-        "enhanced_ml": model.available,
+        "enhanced_ml": bool(model.available),
         "degraded": not model.available,
-        "degraded_reason": model.reason,
+        "degraded_reason": None if model.reason is None else str(model.reason),
         "model_version": str(model.details.get("version") or f"classical-{calibration.document()['version']}"),
         "accuracy": None if accuracy is None else str(accuracy),
         "model_info": model_info(model),
@@ -303,7 +319,7 @@ def _guidance(answer: Detection | Report) -> shapes.Guidance:
     return part(
         "guidance",
         lambda: shapes.Guidance(message=advice.message, suggestions=list(advice.suggestions)),
-        shapes.Guidance,
+        lambda: shapes.Guidance(message=words.LEFT_OUT),
     )
 
 

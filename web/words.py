@@ -50,6 +50,7 @@ NAMES: Mapping[ConditionName | Verdict, WireName] = {
     Verdict.SEE_A_PROFESSIONAL: WireName.SEE_A_PROFESSIONAL,
 }
 HEALTHY = "No noticeable skin concern was found in this photo."
+LEFT_OUT = "A part of this answer could not be made and is left out."
 NOTHING_MEASURED = "Nothing could be measured on this photo."
 
 EXPLANATION_EMPTY = "No single place in this picture speaks for the outcome."

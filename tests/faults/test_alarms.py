@@ -50,6 +50,7 @@ CASES = {
     "Unreachable": Case({f"up{AT}": "0x20"}, {f"up{AT}": "0x13 1x6", f"up{OTHER}": "0x20"}),  # a machine that boots
     "AllUnreachable": of_all({f"up{AT}": "0x20", f"up{OTHER}": "1x20"}, {f"up{AT}": "1x20"}),
     "Faults": of_all({f'{REQUESTS}{{status="500"}}': "0+2x20"}, {f'{REQUESTS}{{status="500"}}': "0+1x20"}),
+    "AnswersMended": Case({f"skin_answers_mended_total{AT}": "0x10 1x9"}, {f"skin_answers_mended_total{AT}": "1x20"}),
     "Busy": of_all(
         {
             f'{REQUESTS}{{status="503",route="analyze"}}': "0+6x20",

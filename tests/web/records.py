@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -40,9 +41,13 @@ NAMES = tuple(ConditionName)
 
 def check_schema(name: str, answer: Any) -> None:
     """Hold an answer against the hand-written schema `name`."""
-    schema = json.loads((SCHEMAS / f"{name}.json").read_text())
-    errors = sorted(Draft202012Validator(schema).iter_errors(answer), key=str)
+    errors = sorted(_validator(name).iter_errors(answer), key=str)
     assert not errors, [f"{error.json_path}: {error.message[:200]}" for error in errors]
+
+
+@cache
+def _validator(name: str) -> Draft202012Validator:
+    return Draft202012Validator(json.loads((SCHEMAS / f"{name}.json").read_text()))
 
 
 def picture(width: int = 64, height: int = 48, suffix: str = ".png") -> bytes:

@@ -17,7 +17,7 @@ from flask.testing import FlaskClient
 from analyzer import face
 from analyzer.face import FaceStage
 from analyzer.values import Demographics, ModelState
-from analyzer.vocabulary import Severity
+from analyzer.vocabulary import CheckCode, Severity
 from tests.web import records
 from tests.web.conftest import FakePipeline
 from tests.web.records import ANALYZE, DETECT
@@ -310,6 +310,9 @@ def test_real_pipeline_reports_on_a_real_face(client: FlaskClient, portrait_jpeg
     records.check_schema("face", found.json)
     answer = client.post(ANALYZE, json={"image": records.encoded(portrait_jpeg)})
     records.check_schema("analysis", answer.json)
+    assert len(found.json["quality_checks"]) == len(answer.json["quality_checks"]) == len(CheckCode)
+    assert answer.json["regions"]["forehead"]
+    assert answer.json["skin_tone"]
     assert answer.json["face_detection"]["face_bounds"] == found.json["face_bounds"]
     scores = [condition["score"] for condition in answer.json["result"]["conditions"].values()]
     assert sum(score is not None for score in scores) >= 4

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
+import shutil
+import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from flask.testing import FlaskClient
 
 from analyzer import combination, settings
 from analyzer.conditions import CONDITIONS
 from application import create_app
+from tests.web import records
+from tests.web.conftest import FakePipeline
 from web import findings, shapes
 
 WEB = Path(__file__).resolve().parents[2] / "web"
@@ -135,3 +141,31 @@ def test_the_page_knows_the_limits_of_the_service() -> None:
 def test_page_keeps_nothing() -> None:
     forbidden = r"localStorage|sessionStorage|indexedDB|document\.cookie|serviceWorker"
     assert not [path.name for path in sorted(WEB.rglob("*.js")) if re.search(forbidden, path.read_text("utf-8"))]
+
+
+SHOW = """
+import {{ show }} from "{script}";
+const made = () => ({{ style: {{}}, children: [], className: "", textContent: "", setAttribute() {{}},
+  append(...parts) {{ this.children.push(...parts); }}, replaceChildren(...parts) {{ this.children = parts; }},
+  get firstElementChild() {{ return made(); }} }});
+const ids = {{}};
+globalThis.document = {{ createElement: made, getElementById: (id) => (ids[id] ??= made()) }};
+show({answer});
+const text = (part) => [part.textContent, ...part.children.map(text)].filter(Boolean).join("|");
+console.log(JSON.stringify(ids.conditions.children.map((item) => [item.className, text(item)])));
+"""
+
+
+@pytest.mark.skipif(not shutil.which("node"), reason="node is absent: apt-get install nodejs")
+def test_what_was_not_measured_never_looks_like_nothing_there(
+    client: FlaskClient, fake: FakePipeline, tmp_path: Path
+) -> None:
+    answer = client.post(records.ANALYZE, json={"image": records.encoded(records.picture())}).json
+    script = tmp_path / "report.mjs"
+    shutil.copy(STATIC / "report.js", script)
+    (tmp_path / "page.mjs").write_text(SHOW.format(script=script.as_uri(), answer=json.dumps(answer)))
+    ended = subprocess.run(["node", tmp_path / "page.mjs"], capture_output=True, text=True, check=True)
+    shown = {text.split("|")[0]: (look, text) for look, text in json.loads(ended.stdout)}
+    assert len(shown) == len(CONDITIONS)
+    assert shown["Redness"][0] == "none"
+    assert shown["Pores"] == ("unmeasured", "Pores|not measured|The photo is too blurred.")

@@ -51,7 +51,7 @@ function ranked(conditions) {
 }
 
 function conditionItem([name, condition]) {
-  const measured = condition.score !== null && condition.score !== undefined;
+  const { measured } = condition; // its severity is "none" where it is not, too
   const item = element("li", "", measured ? condition.severity : "unmeasured");
   const line = element("div", "", "line");
   line.append(element("span", NAMES[name] ?? name, "name"), element("span", word(condition, measured)));
