@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
 
 from analyzer import calibration
 from analyzer.conditions import CONDITIONS
 from analyzer.values import Box, Lesion
+from analyzer.vocabulary import ConditionName, Severity
 from tests.analyzer import generated_skin as skin
+from tests.web import records
 from web import findings
 
 LISTED = tuple(Lesion(Box(10.0 * number, 10, 4, 4), 1.0) for number in range(3))
@@ -51,3 +57,30 @@ def test_what_was_not_measured_has_no_area_counts_nothing_and_says_why(condition
     entry = findings.condition_entry(CONDITIONS[condition](hidden))
     assert (entry.score, entry.percentage, entry.spot_count) == (None, None, None)
     assert entry.reason.startswith("too_few_pixels")
+
+
+@pytest.mark.parametrize(
+    "contradiction",
+    [
+        {"score": math.nan},
+        {"score": np.float32("inf")},
+        {"area_fraction": math.nan},
+        {"score": None},
+        {"score": None, "severity": Severity.NONE},
+    ],
+)
+def test_a_finding_that_contradicts_itself_counts_as_not_measured_everywhere(contradiction: dict[str, Any]) -> None:
+    found = records.findings(acne=Severity.HIGH, redness=Severity.LOW)
+    broken = tuple(replace(one, **contradiction) if one.name == "acne" else one for one in found)
+    report = findings.sound(records.report(broken))
+    assert (report.primary_condition, report.primary_concerns) == ("redness", ("redness",))
+    assert [entry.name for entry in findings.detected_conditions(report)] == ["redness"]
+    entry = findings.condition_entries(report)[ConditionName.ACNE]
+    assert (entry.measured, entry.reason_code, entry.severity) == (False, "undefined", "none")
+    nothing = findings.sound(records.report(tuple(replace(one, **contradiction) for one in broken)))
+    assert nothing.primary_condition == "unknown"
+
+
+def test_a_sound_report_stays_as_it_is() -> None:
+    report = records.report()
+    assert findings.sound(report) is report
