@@ -86,7 +86,7 @@ def _analyze(data: bytes) -> Report:
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="python -m analyzer",
-        description="Analyse the skin of the face in one photo (JPEG, PNG, WebP, GIF or HEIC).",
+        description="Analyse the skin of the face in one photo (JPEG, PNG, WebP, GIF, HEIC or AVIF).",
         epilog=EXITS,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

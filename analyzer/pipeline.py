@@ -25,7 +25,7 @@ def detect_faces(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Detection:
     """Find the faces of a picture that an analysis would accept.
 
     Args:
-        data: bytes of a picture file (JPEG, PNG, WebP, GIF, HEIC).
+        data: bytes of a picture file (JPEG, PNG, WebP, GIF, HEIC, AVIF).
         max_pixels: pixel count above which the header is refused before decoding.
 
     Raises:

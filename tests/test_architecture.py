@@ -26,6 +26,8 @@ FEW = {  # package → the only places that may import it
     "redis": ("web/rate_limit.py",),
     "boto3": ("analyzer/model_store.py",),
     "botocore": ("analyzer/model_store.py",),
+    "simplejpeg": ("analyzer/image/jpeg.py",),
+    "pillow_heif": ("analyzer/image/heif.py", "benchmarks/damaged_pictures.py"),
     "openvino": ("analyzer/runtime.py", "training/"),
     "openvino_telemetry": (),
     "onnxruntime": ("benchmarks/runtime.py", "benchmarks/ensemble_runtime.py"),

@@ -100,7 +100,7 @@ document.addEventListener("drop", (event) => {
   document.body.classList.remove("dropping");
   const file = firstPicture(event.dataTransfer.files);
   if (file) start(file);
-  else fail(new Trouble("This is not a picture", "Drop a photo file: JPEG, PNG, WebP, GIF or HEIC."));
+  else fail(new Trouble("This is not a picture", "Drop a photo file: JPEG, PNG, WebP, GIF, HEIC or AVIF."));
 });
 document.addEventListener("paste", (event) => {
   const file = firstPicture(event.clipboardData?.files);

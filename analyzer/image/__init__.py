@@ -1,0 +1,1 @@
+"""Reading of picture files, one module for each type, and conversion of their colours to sRGB."""
