@@ -96,7 +96,7 @@ def to_srgb(values: NDArray[np.uint8] | NDArray[np.uint16], top: int, space: Col
     Args:
         values: (H, W, 3) code values.
         top: code value of full scale, e.g. 255.
-        space: what the values mean.
+        space: meaning of the values.
     """
     table = _light_table(values.dtype, top, space)
     gains = _roll_off_gains(_peak(values, table, space)) if space.transfer.is_hdr else None

@@ -19,8 +19,8 @@ def decode(data: bytes, open_image: Callable[[bytes], Image.Image]) -> NDArray[n
 
     Args:
         data: the file.
-        open_image: opens it with Pillow, which decodes first: it names what is wrong with a damaged file, about which
-            OpenCV only writes to stderr.
+        open_image: opens it with Pillow, which decodes first: its exceptions name the damage of a file, OpenCV only
+            writes to stderr.
     """
     open_image(data).load()
     stored = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)

@@ -26,7 +26,7 @@ class Exif:
 
     Attributes:
         orientation: 1..8; 1 when absent or unreadable.
-        is_adobe_rgb: whether the colours are Adobe RGB (1998) unless a profile says otherwise.
+        is_adobe_rgb: whether the colours are Adobe RGB (1998); an embedded profile goes first.
     """
 
     orientation: int = 1

@@ -21,7 +21,7 @@ class Header:
         orientation: Exif orientation 1..8 that is still to be applied to the decoded array.
         icc_profile: the embedded profile, unchecked; None when there is none or it exceeds MAX_PROFILE_BYTES.
         colour_space: the colours where no usable profile describes them; None for sRGB.
-        components: colour channels of a JPEG (1, 3 or 4); 0 for the other types, whose decoder tells.
+        components: colour channels of a JPEG (1, 3 or 4); 0 for the other types, whose decoder knows.
         bits: bits of a channel.
         end: offset behind the picture's last byte; what follows (a phone's video, a gain map) is not part of it.
     """
@@ -54,7 +54,7 @@ class Header:
 
     @property
     def is_deep(self) -> bool:
-        """True when 8 bits would lose what the conversion to sRGB needs: light that is not coded as sRGB codes it."""
+        """Whether the file has more bits and its colour space needs them: not where a profile is used, which takes 8 bits."""
         return self.bits > 8 and self.colour_space is not None and self.icc_profile is None
 
 

@@ -179,7 +179,7 @@ def open_avif(data: bytes) -> Image.Image:
 
 
 def _with_brand(data: bytes) -> bytes:
-    """Return an AVIF file that says so; libavif believes no other brand, whatever the coding of the pictures."""
+    """Return an AVIF file with the brand of AVIF, without which libavif does not open it."""
     return data if data[8:12] == b"avis" else data[:8] + b"avif" + data[12:]
 
 

@@ -55,7 +55,7 @@ def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
         )
     except MemoryError:
         raise
-    except Exception:  # whatever makes a profile unusable, the picture is not refused for it
+    except Exception:  # an unusable profile does not refuse the picture, for any reason
         return None
 
 

@@ -72,7 +72,7 @@ def _colours(first: Mapping[bytes, bytes]) -> tuple[bytes | None, ColourSpace | 
 
 
 def _measured_space(first: Mapping[bytes, bytes]) -> ColourSpace | None:
-    """Return the colour space that gAMA and cHRM give; what is missing or absurd counts as that of sRGB."""
+    """Return the colour space of gAMA and cHRM, with the part of sRGB for a missing or absurd one."""
     gamma = int.from_bytes(first.get(b"gAMA", b""), "big")
     is_srgb = not gamma or abs(gamma / _SRGB_GAMMA - 1) <= _GAMMA_TOLERANCE
     space = ColourSpace(_chromaticities(first.get(b"cHRM", b"")), SRGB if is_srgb else power(100_000 / gamma))

@@ -1,4 +1,4 @@
-"""Refusals of a picture file, and the guard that makes one of whatever a decoder raises."""
+"""Refusals of a picture file, and the guard that turns every exception of a decoder into one."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def unsupported_type(kind: str) -> UnsupportedType:
 
 @contextmanager
 def refusing(data: bytes) -> Iterator[None]:
-    """Turn whatever a reader or decoder of `data` raises into a refusal of the picture that names the cause.
+    """Turn every exception of a reader or decoder of `data` into a refusal of the picture that names the cause.
 
     Raises:
         BadPhoto: for every exception but those below.

@@ -79,7 +79,7 @@ def mean_error(rgb: NDArray[np.uint8], expected: NDArray[np.uint8]) -> float:
 
 
 def png(width: int, height: int, chunks: list[tuple[bytes, bytes]], *, depth: int = 8, colour: int = 2) -> bytes:
-    """A PNG of the given chunks between IHDR and IEND."""
+    """A PNG of some chunks between IHDR and IEND."""
     header = (b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0))
     return b"\x89PNG\r\n\x1a\n" + b"".join(
         struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))

@@ -160,7 +160,7 @@ DAMAGED_AS_TEXT: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
 }
 
 
-# Of the other types nothing is left in UTF-16 that tells them.
+# In UTF-16 the other types cannot be recognised.
 TEXT_CASES = [
     (kind, name) for kind in MEDIA_TYPES for name in DAMAGED_AS_TEXT if name != "UTF-16" or kind in ("JPEG", "PNG")
 ]
