@@ -1,4 +1,4 @@
-"""Artefact folder -> predictions: its files verified, compiled, tried on golden pictures, then asked.
+"""Artefacts in use: files verified, compiled, tried on golden pictures, then run for predictions.
 
 Nothing is opened before its sha256 matched the card. An artefact that answers the golden pictures otherwise than its
 training script stored is refused, and a faster arithmetic that differs too much is left alone.
@@ -16,13 +16,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from analyzer import distribution, head, keras_files, model_card, preprocessing, runtime, severity
 from analyzer.combination import condition_of, outcome_of
 from analyzer.distribution import Distribution
 from analyzer.errors import BadModel
 from analyzer.head import Head
-from analyzer.model_card import ONE_CLASS, SEVERITIES, Metric, ModelCard, ModelClass
+from analyzer.model_card import MULTILABEL, ONE_CLASS, SEVERITIES, Metric, ModelCard, ModelClass
 from analyzer.runtime import Network
 from analyzer.settings import CORES
 from analyzer.values import Demographics, Prediction, Rgb
@@ -30,17 +31,20 @@ from analyzer.wording import SEE_A_PROFESSIONAL
 
 NETWORK, INT8 = "network", "network_int8"  # .xml and .bin
 HEAD, DISTRIBUTION, GOLDEN = "head.npz", "distribution.npz", "golden.npz"
-MAPS = (
-    "efficientnet_maps",
-    "resnet_maps",
-    "convnext_maps",
-)  # in the order of the features; a network has those of its backbones alone
+MAPS_ENDING = "_maps"  # of the outputs that are the last maps of a backbone, in the order of the features
+MAPS = ("efficientnet_maps", "resnet_maps")  # of the networks that are trained here
 FEATURES = "features"
 PRECISIONS = ("int8", "bf16", "f32")  # fastest first
 EARNED = "source-matched balanced accuracy"  # what decides whether a model speaks
 BASELINE = "picture statistics"
 GENERATED = "generated pictures"  # flag of a training source
 DEFAULT_THRESHOLDS = {"probability": 0.5, "parity_probability": 0.02}  # of a file without a card
+IMAGENET_CLASSES = 1000
+NO_TOP = "Build the backbone with include_top=False, train a head for the skin classes, and save the network anew."
+NAME_CLASSES = (
+    "Name as many classes as the network has outputs, in their order: MODEL_CLASSES of a bare file, else the card."
+)
+OTHER_WIDTH = "Give the second input the 12 numbers of analyzer.preprocessing.demographics_vector, or leave it out."
 HINT = "Fetch the artefact again, or make it anew with its training script."
 
 log = logging.getLogger("analyzer.artefact")
@@ -73,13 +77,13 @@ class Artefact:
     sha256: str
 
     def predict(self, picture: Rgb, demographics: Demographics) -> Prediction:
-        """What it answers to one face.
+        """Return the answer to one face.
 
         Args:
-            picture: (224, 224, 3) uint8 by `preprocessing.face`.
+            picture: (S, S, 3) uint8, such as `preprocessing.inner_square`; brought to the side that the network takes.
             demographics: self-reported; ignored by an artefact without that input, zeros where nothing was said.
         """
-        answers = self.network(picture[None])
+        answers = self.network(preprocessing.fitted(picture, self.side_px)[None])
         features = answers[FEATURES][0]
         said = preprocessing.demographics_vector(demographics) if self.head.inputs > features.size else features[:0]
         known = np.concatenate([features, said])
@@ -87,7 +91,7 @@ class Artefact:
         grades = None
         if self.card.output_kind == SEVERITIES:
             grades = severity.grades(logits, names, self.card.thresholds, self.temperature)
-        maps = [answers[name][0] for name in MAPS if name in answers]
+        maps = [answers[name][0] for name in self.network.outputs if name.endswith(MAPS_ENDING)]
         silence = silence_reason(self.card)
         return Prediction(
             version=self.card.version,
@@ -100,13 +104,21 @@ class Artefact:
             silence_reason=silence,
             activation=partial(_activation, self.head, known, maps, names),
             grades=grades,
+            independent=self.card.output_kind == MULTILABEL,
         )
 
     def shares(self, logits: NDArray[np.float32]) -> NDArray[np.float64]:
-        """(…, N) all probabilities that the head's outputs come to: first one for each class."""
+        """Return (…, N) all probabilities that the head's outputs come to: first one for each class."""
+        if self.card.output_kind == MULTILABEL:
+            return np.asarray(expit(np.asarray(logits, np.float64) / self.temperature))
         if self.card.output_kind == SEVERITIES:
             return severity.all_shares(logits, len(self.card.classes), self.temperature)
         return probabilities(logits, self.temperature)
+
+    @property
+    def side_px(self) -> int:
+        """Side of the picture that the network takes."""
+        return _side_px(self.network)
 
     @property
     def temperature(self) -> float:
@@ -158,7 +170,7 @@ def open_folder(folder: Path, *, precision: str = "auto", threads: int = CORES) 
     else:
         weights = _keras_name(card)
         form = keras_files.read(read(weights), Path(weights).suffix)
-        dense = head.of_layers(form.head)
+        dense = head.of_layers(form.head, form.activations)
         makers = {
             name: partial(runtime.load, form.xml, form.weights, threads=threads, precision=name)
             for name in ("bf16", "f32")
@@ -171,7 +183,7 @@ def open_folder(folder: Path, *, precision: str = "auto", threads: int = CORES) 
 def open_bare(
     data: bytes, suffix: str, sha256: str, classes: Sequence[str], *, precision: str = "auto", threads: int = CORES
 ) -> Artefact:
-    """The artefact of a Keras file without a card. Nothing is known of how good it is, so that it never speaks.
+    """Return the artefact of a Keras file without a card. Nothing is known of how good it is, so that it never speaks.
 
     Args:
         data: verified bytes of the file.
@@ -183,8 +195,8 @@ def open_bare(
         BadModel: the file is damaged, of another shape, or has another number of classes.
     """
     form = keras_files.read(data, suffix)
-    dense = head.of_layers(form.head)
-    card = bare_card(sha256, len(data), suffix, classes)
+    dense = head.of_layers(form.head, form.activations)
+    card = bare_card(sha256, len(data), suffix, classes, MULTILABEL if form.is_multilabel else ONE_CLASS)
     makers = {"f32": partial(runtime.load, form.xml, form.weights, threads=threads, precision="f32")}
     return _tried(card, dense, None, None, makers, precision, sha256)
 
@@ -221,13 +233,15 @@ def probabilities(logits: NDArray[np.float32], temperature: float) -> NDArray[np
     return np.asarray(shares / shares.sum(axis=-1, keepdims=True))
 
 
-def bare_card(sha256: str, size_bytes: int, suffix: str, classes: Sequence[str]) -> ModelCard:
-    """What can be said of a file without a card: its hash, and the class names that the settings give."""
+def bare_card(
+    sha256: str, size_bytes: int, suffix: str, classes: Sequence[str], output_kind: str = ONE_CLASS
+) -> ModelCard:
+    """Return what can be said of a file without a card: its hash, and the class names that the settings give."""
     return ModelCard(
         name="bare",
         version=f"sha256-{sha256[:12]}",
         task="skin classes of one face",
-        output_kind=ONE_CLASS,
+        output_kind=output_kind,
         classes=tuple(
             ModelClass(index, name, None if outcome_of(name) == name else SEE_A_PROFESSIONAL)
             for index, name in enumerate(classes)
@@ -276,13 +290,13 @@ def _tried(
 
 def _self_test(candidate: Artefact, golden: Golden | None) -> tuple[bool, str]:
     """Whether it answers the golden pictures as stored, and a sentence."""
-    side = next(iter(candidate.network.inputs.values()))[0][1] or preprocessing.SIDE_PX
-    pictures = np.full((1, side, side, 3), 128, np.uint8) if golden is None else golden.pictures
+    side_px = candidate.side_px
+    pictures = np.full((1, side_px, side_px, 3), 128, np.uint8) if golden is None else golden.pictures
     features = [candidate.network(picture[None])[FEATURES][0] for picture in pictures]
     width = candidate.head.inputs - features[0].size
     if width not in (0, preprocessing.DEMOGRAPHICS_WIDTH):
         raise BadModel(
-            f"The head takes {candidate.head.inputs} numbers and there are {features[0].size} features.", HINT
+            f"The head takes {candidate.head.inputs} numbers and there are {features[0].size} features.", OTHER_WIDTH
         )
     unsaid = np.zeros(width, np.float32)
     logits = np.stack([candidate.head.logits(np.concatenate([one, unsaid])) for one in features])
@@ -303,15 +317,17 @@ def _compiled(read: Callable[[str], bytes], form: str, precision: str, threads: 
 
 
 def _check_head(dense: Head, card: ModelCard) -> None:
-    """The head answers what the card says."""
+    """Check that the head answers what the card says."""
     count = len(card.classes)
-    if card.output_kind == ONE_CLASS and dense.classes != count:
-        raise BadModel(f"The network answers {dense.classes} classes and {count} are named.", HINT)
+    if card.output_kind in (ONE_CLASS, MULTILABEL) and dense.classes != count:
+        told = " those of ImageNet," if dense.classes == IMAGENET_CLASSES else ""
+        remedy = NO_TOP if dense.classes == IMAGENET_CLASSES else NAME_CLASSES
+        raise BadModel(f"The network answers {dense.classes} classes,{told} and {count} are named.", remedy)
     if card.output_kind == SEVERITIES and not severity.fits(dense.classes, count):
         raise BadModel(f"The head has {dense.classes} outputs, which are not those of {count} graded classes.", HINT)
     if card.output_kind == SEVERITIES and not any(condition_of(entry.name) for entry in card.classes):
         raise BadModel("None of the graded classes is a condition that this service knows.", HINT)
-    if card.output_kind not in (ONE_CLASS, SEVERITIES):
+    if card.output_kind not in (ONE_CLASS, MULTILABEL, SEVERITIES):
         raise BadModel(f"The artefact {card.name} is no ensemble: its output kind is {card.output_kind}.", HINT)
 
 
@@ -322,9 +338,13 @@ def _check_shape(network: Network, card: ModelCard) -> None:
         len(network.inputs) != 1
         or len(shape) != 4
         or FEATURES not in network.outputs
-        or not {*MAPS} & {*network.outputs}
+        or not any(name.endswith(MAPS_ENDING) for name in network.outputs)
     ):
         raise BadModel(f"The network of {card.name} does not take a picture and give {FEATURES} and maps.", HINT)
+
+
+def _side_px(network: Network) -> int:
+    return next(iter(network.inputs.values()))[0][1] or preprocessing.SIDE_PX
 
 
 def _feature_count(card: ModelCard, dense: Head) -> int:

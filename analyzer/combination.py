@@ -32,8 +32,8 @@ class Opinion:
 
     Attributes:
         outcomes: outcome → probability 0..1, what it holds first. An outcome is `HEALTHY`, the name of a measured condition, or
-            `PROFESSIONAL`. They sum to 1 where it tells which one of its classes a face shows; where it grades each condition they do
-            not, and `HEALTHY` has the probability that none is there, were they independent.
+            `PROFESSIONAL`. They sum to 1 where it tells which one of its classes a face shows; where each class is there or not they do
+            not; where it grades, `HEALTHY` has the probability that none is there, were they independent.
         certainty: probability 0..1 of the most probable single class, which the card's threshold is compared with; where it grades,
             of the first outcome.
         abstention: why no class is stated; None when the ensemble decides.
@@ -80,7 +80,7 @@ def judge(prediction: Prediction, findings: Iterable[Finding]) -> Opinion:
     """The opinion that a prediction amounts to beside the classical findings of the same face."""
     if prediction.grades is not None:
         return _judge_grades(prediction, findings)
-    outcomes = _outcomes(prediction.probabilities)
+    outcomes = _outcomes(prediction)
     outcome, abstention = next(iter(outcomes)), prediction.abstention
     if abstention is None:
         agreement, text = _compared(outcome, prediction, findings)
@@ -134,7 +134,7 @@ def explained_class(prediction: Prediction) -> str:
         if isinstance(outcome, ConditionName):
             return labels[outcome]
         return max(labels.values(), key=lambda label: prediction.probabilities[label])
-    outcome = next(iter(_outcomes(prediction.probabilities)))
+    outcome = next(iter(_outcomes(prediction)))
     return max(_members(outcome, prediction.probabilities), key=lambda name: prediction.probabilities[name])
 
 
@@ -175,12 +175,14 @@ def _graded_outcomes(grades: Mapping[ConditionName, Grade], seen: tuple[Conditio
     return {name: shares[name] for name in (*first, *rest)}
 
 
-def _outcomes(probabilities: Mapping[str, float]) -> dict[Outcome, float]:
-    """The classes added up, the most probable outcome first."""
-    sums: dict[Outcome, float] = {}
-    for name, probability in probabilities.items():
-        sums[outcome_of(name)] = sums.get(outcome_of(name), 0.0) + probability
-    return dict(sorted(sums.items(), key=lambda item: -item[1]))
+def _outcomes(prediction: Prediction) -> dict[Outcome, float]:
+    """Return the probabilities of outcomes, the most probable one first: that of any of its classes."""
+    outcomes: dict[Outcome, float] = {}
+    for name, probability in prediction.probabilities.items():
+        before = outcomes.get(outcome_of(name), 0.0)
+        both = before * probability if prediction.independent else 0.0
+        outcomes[outcome_of(name)] = before + probability - both
+    return dict(sorted(outcomes.items(), key=lambda item: -item[1]))
 
 
 def _members(outcome: Outcome, names: Iterable[str]) -> list[str]:

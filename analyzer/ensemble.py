@@ -41,7 +41,7 @@ class Artefact(Protocol):
     """What is opened: `analyzer.artefact.Artefact`, or a stand-in of a test."""
 
     def predict(self, picture: Any, demographics: Demographics) -> Prediction:
-        """Answer to a face picture of `analyzer.preprocessing`."""
+        """Answer to the inner square of a face (`analyzer.preprocessing`)."""
 
     def describe(self) -> Mapping[str, Any]:
         """Fields of `model_info` and of the model status."""
@@ -132,7 +132,7 @@ class Ensemble:
         if loaded is None:
             raise ModelUnavailable(self.state().reason or "", HINT)
         try:
-            return loaded.artefact.predict(preprocessing.face(roi), demographics)
+            return loaded.artefact.predict(preprocessing.inner_square(roi), demographics)
         except ModelUnavailable:
             raise
         except Exception as error:
@@ -230,7 +230,7 @@ class Ensemble:
             if not isinstance(error, ModelUnavailable):
                 log.exception("opening_failed")
             why = (
-                error.message
+                f"{error.message} {error.hint}"
                 if isinstance(error, ModelUnavailable)
                 else f"it cannot be opened ({type(error).__name__})."
             )

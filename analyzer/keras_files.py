@@ -1,7 +1,7 @@
-"""Bytes of a `.keras` or `.h5` file -> what serving needs of it: an OpenVINO graph and a dense head. No TensorFlow.
+"""Keras files, `.keras` and `.h5` of Keras 2 and 3: the OpenVINO graph and the dense head that serving needs of them.
 
-Keras reads the file in a process of its own, with OpenVINO as its backend: what it costs in memory and time is bounded and given
-back, a file that brings it down takes nothing else with it, and the service never imports it.
+They are read without Keras and TensorFlow, in a process of their own: its memory and time are bounded and given back, and a file that
+brings it down takes nothing else with it (decision 0017). docs/keras-files.md lists what is taken.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,11 +24,20 @@ SUFFIXES = (".keras", ".h5")
 MOST_BYTES = (
     1 << 30
 )  # of a file, and that all its numbers may announce; the ensemble has 0.12 GB, with an optimiser 0.36
-TIME_S = 120  # that reading may take; it takes 6 s on two cores
+TIME_S = 120  # that reading may take; it takes 2 s on two cores
 XML, WEIGHTS, HEAD, ANSWER = "network.xml", "network.bin", "head.npz", "answer.json"
 READER = "analyzer.keras_reader"
-HINT = "Save the network anew with Keras, built of its own layers only, as training/networks.py does."
+TOO_LARGE = "Save the network without its optimiser: network.save(path, include_optimizer=False)."
+REPORT = "See docs/keras-files.md for what is taken; if the file is of that kind, report it with this sentence."
 PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL")  # no credentials for a process that opens files
+
+
+class DenseNumbers(NamedTuple):
+    """A dense layer. Attributes: `kernel` (in, out) and `bias` (out,) float32; `activation`, names for all or each of the outputs."""
+
+    kernel: NDArray[np.float32]
+    bias: NDArray[np.float32]
+    activation: NDArray[np.str_]
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,17 +45,29 @@ class KerasForm:
     """What a Keras file holds.
 
     Attributes:
-        xml, weights: OpenVINO's two files, f32. Input `image` uint8 (1, S, S, 3) RGB; outputs float32 `features` (1, 3328),
-            `efficientnet_maps` (1, H, W, 1280), `resnet_maps` (1, H, W, 2048); of one backbone alone where there is no other.
-        head: (kernel (in, out), bias (out,)) float32 of each dense layer; ReLU between, the last one gives the logits. The
-            rows of the first kernel: features as above, then demographics.
+        xml, weights: OpenVINO's two files, f32. Input `image` uint8 (1, S, S, 3) RGB; outputs float32 `features` (1, D), and for
+            each backbone in the order of its features `<name>_maps` (1, H, W, C), such as `efficientnet_maps` and `resnet_maps`.
+            Features are one number for each map, or every number of the maps, rows before columns before channels.
+        head: (kernel (in, out), bias (out,)) float32 of each dense layer, the last one gives the logits. The rows of the first
+            kernel: features as above, then demographics.
         demographics: width of the second input; 0 = none.
+        activations: between the layers, as `analyzer.head.Head` has them; empty = ReLU.
+        ending: ``"softmax"``, ``"sigmoid"`` or ``"linear"``: what the network makes of its logits. One output of a network has become
+            the logits of two classes, absent and present.
     """
 
     xml: bytes
     weights: bytes
     head: tuple[tuple[NDArray[np.float32], NDArray[np.float32]], ...]
     demographics: int
+    activations: tuple[NDArray[np.str_], ...] = ()
+    ending: str = "softmax"
+    single: bool = False
+
+    @property
+    def is_multilabel(self) -> bool:
+        """Whether each class has a probability of its own, so that they do not sum to 1."""
+        return self.ending == "sigmoid" and not self.single
 
 
 def read(data: bytes, suffix: str) -> KerasForm:
@@ -60,7 +82,7 @@ def read(data: bytes, suffix: str) -> KerasForm:
         ModelUnavailable: there is no room for it on this machine.
     """
     if suffix not in SUFFIXES or len(data) > MOST_BYTES:
-        raise BadModel(f"A Keras file ends in {' or '.join(SUFFIXES)} and has at most {MOST_BYTES} bytes.", HINT)
+        raise BadModel(f"A Keras file ends in {' or '.join(SUFFIXES)} and has at most {MOST_BYTES} bytes.", TOO_LARGE)
     try:
         with tempfile.TemporaryDirectory(prefix="keras-") as folder:
             (Path(folder) / f"network{suffix}").write_bytes(data)
@@ -76,7 +98,7 @@ def _in_own_process(folder: Path, suffix: str) -> None:
     """Run `analyzer.keras_reader` on a private folder."""
     command = [sys.executable, "-m", READER, str(folder), suffix]
     environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
-    environment |= {"KERAS_BACKEND": "openvino", "KERAS_HOME": str(folder), "TMPDIR": str(folder)}
+    environment |= {"TMPDIR": str(folder)}
     home = Path(__file__).resolve().parent.parent
     try:
         subprocess.run(
@@ -89,22 +111,32 @@ def _in_own_process(folder: Path, suffix: str) -> None:
             capture_output=True,
         )
     except subprocess.TimeoutExpired as error:
-        raise BadModel(f"The Keras file was not read within {TIME_S} s.", HINT) from error
+        raise BadModel(f"The Keras file was not read within {TIME_S} s.", REPORT) from error
     except subprocess.CalledProcessError as error:
         last = error.stderr.decode(errors="replace").strip().splitlines()[-1:]
-        raise BadModel(f"Reading the Keras file ended early: {(last or ['killed'])[0]:.200}", HINT) from error
+        raise BadModel(f"Reading the Keras file ended early: {(last or ['killed'])[0]:.500}", REPORT) from error
 
 
 def _form(folder: Path) -> KerasForm:
-    """What the reader left in the folder."""
+    """Return what the reader left in the folder."""
     answer = json.loads((folder / ANSWER).read_text(encoding="utf-8"))
     if "refused" in answer:
-        raise BadModel(answer["refused"], HINT)
+        raise BadModel(answer["refused"], answer["remedy"])
     with np.load(folder / HEAD) as arrays:
-        head = tuple((arrays[f"kernel_{index}"], arrays[f"bias_{index}"]) for index in range(len(arrays.files) // 2))
-    return KerasForm((folder / XML).read_bytes(), (folder / WEIGHTS).read_bytes(), head, answer["demographics"])
+        count = len(arrays.files) // len(DenseNumbers._fields)
+        head, activations = (
+            [tuple(arrays[f"{part}_{place}"] for part in parts) for place in range(count)]
+            for parts in (("kernel", "bias"), ("activation",))
+        )
+    return KerasForm(
+        xml=(folder / XML).read_bytes(),
+        weights=(folder / WEIGHTS).read_bytes(),
+        head=tuple(head),
+        activations=tuple(names for (names,) in activations[:-1]),
+        **{name: answer[name] for name in ("demographics", "ending", "single")},
+    )
 
 
 def reason(error: BaseException) -> str:
-    """The first line of an exception's text, short."""
-    return next(iter(str(error).splitlines()), type(error).__name__)[:200]
+    """Return the first line of an exception's text."""
+    return next(iter(str(error).splitlines()), type(error).__name__)[:500]

@@ -1,139 +1,275 @@
-"""A Keras network -> OpenVINO's graph of its backbones and the numbers of its dense head. Knows layers, not backends.
+"""A Keras network as the service computes it: OpenVINO's graph of its backbones, and the numbers of its dense head.
 
-Keras' own export follows its layout of pictures, which costs time (decision 0008); here every map is (1, C, H, W) from the start.
-The structure is recognised, not the names: backbones with global averages of 1280 or 2048 numbers, two or one of them, dense
-layers, softmax.
+The network is followed from the picture to the answer. Maps become operations of the graph; from the pooling on, steps are collected as one
+chain of dense layers, into which normalisations are folded. Backbones are told apart by their order, not by their width.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from analyzer import runtime
 from analyzer.keras_checks import refuse
-from analyzer.keras_layers import EMITTED, Numbers, activation, kind, numbers, ops
+from analyzer.keras_config import FUNCTIONAL, INPUT, INPUT_SHAPES, Layer, Network, Reference, references
+from analyzer.keras_files import DenseNumbers, reason
+from analyzer.keras_layers import CHANNELS_FIRST, IDLE, KEEP_ONE_NUMBER, LAYERS
+from analyzer.keras_operations import AS_LAYERS, OPERATIONS
+from analyzer.keras_tensors import DenseLayer, Maps, Source, Vector, of_source
+from analyzer.keras_use import OTHER_LAYERS, Use, Value, kind_of, opset
+from analyzer.keras_weights import Weights
+from analyzer.preprocessing import SIDE_PX
 
-WIDTHS = {1280: "efficientnet", 2048: "resnet"}  # features of a backbone → its name, in the order of the answer
+MOST_SIDE_PX = 1024  # of the picture that a network takes
+MOST_NUMBERS = 1 << 26  # of one output inside the graph; the ensemble has 3 million
+MOST_USES = 20_000  # of layers; the ensemble has 430
+ENDINGS = ("softmax", "sigmoid", "linear")  # activations of the last layer
+RUNS_CODE = ("Lambda", "TorchModuleWrapper", "TFSMLayer", "JaxLayer", "FlaxLayer")
+NO_CODE = (
+    "Replace it by Keras' own layers (preprocessing: Rescaling or Normalization, or preprocess_input on the tensor itself), "
+    "and save the network anew."
+)
+ONE_INPUT = (
+    "Build the network on one keras.Input of a square RGB picture, with all preprocessing inside, and save it anew."
+)
+ONE_OUTPUT = "Save keras.Model(inputs, outputs) with the output of the skin classes alone."
+PLAIN_END = "End the network in a Dense layer of one unit for each class with softmax, sigmoid or no activation."
+NO_TOP = "Build the backbone with include_top=False, pool its maps, add a Dense layer of your classes, and save the network anew."
 
 
-class Taken(NamedTuple):
-    """Attributes: `graph`, an openvino.Model; `head`, (kernel, bias) of each dense layer; `demographics`, width of the second input."""
+class Converted(NamedTuple):
+    """A network as it is served; the attributes are explained at `analyzer.keras_files.KerasForm`. `graph` is an openvino.Model."""
 
     graph: Any
-    head: tuple[tuple[Numbers, Numbers], ...]
+    head: tuple[DenseNumbers, ...]
     demographics: int
+    ending: str
+    single: bool
 
 
-def convert(network: Any) -> Taken:
-    """Take a network apart.
+def convert(network: Network, weights: Weights, keras: int) -> Converted:
+    """Convert a network.
 
     Args:
-        network: keras.Model, functional, of the layers in `EMITTED` and those of a dense head.
+        network: as its configuration describes it.
+        weights: of the same file.
+        keras: first number of the version that wrote it, 2 or 3.
 
     Raises:
-        BadModel: it has another structure, or numbers that are not finite.
+        BadModel: it has another structure, or something that is not taken; the message names the layer.
     """
-    producers = {id(layer.output): layer for layer in network.layers}
-    if len(network.outputs) != 1:
-        refuse("The network must have one output, its probabilities.")
-    head, joined = _head(network.outputs[0], producers)
-    sources = _sources(joined, producers)
-    said = [tensor for tensor in sources if _is_input(tensor, producers)]
-    found = {WIDTHS.get(tensor.shape[-1], ""): tensor for tensor in sources if not _is_input(tensor, producers)}
-    averages = {name: found[name] for name in WIDTHS.values() if name in found}
-    if not averages or len(sources) != len(averages) + len(said) or len(said) > 1:
+    shapes = [_shape(layer) for layer in _inputs(network)]
+    image, given = _given(shapes)
+    answers = _Evaluation(weights, keras).run(network, given)
+    if len(answers) != 1:
+        refuse(f"The network has {len(answers)} outputs; one is taken.", ONE_OUTPUT)
+    if not isinstance(answers[0], Vector):
+        refuse("The network ends in maps, not in one number for each class.", KEEP_ONE_NUMBER)
+    layers, ending = _ended(answers[0])
+    single = answers[0].width == 1
+    pooled = [source for source in answers[0].sources if source.maps is not None]
+    said = [source for source in answers[0].sources if source.maps is None]
+    if not pooled:
+        refuse("The answer of the network does not depend on the picture.", ONE_INPUT)
+    if len({source.is_flat for source in pooled if source.maps and source.maps.height_width != (1, 1)}) > 1:
+        refuse("Some maps are flattened and some are pooled.", "Pool all of them, or flatten all of them.")
+    first = layers[0]._replace(kernel=_reordered(layers[0].kernel, answers[0].sources, [*pooled, *said]))
+    head = tuple(_numbers(layer) for layer in (first, *layers[1:]))
+    return Converted(_graph(image, pooled), head, sum(source.width for source in said), ending, single)
+
+
+def check_kinds(network: Network) -> None:
+    """Refuse layers that are not known, before weights are looked for.
+
+    Raises:
+        BadModel: a layer runs code, or is of a class that is not taken.
+    """
+    for layer in network.walk():
+        kind = kind_of(layer)
+        if kind in RUNS_CODE:
+            refuse(f"The network has {layer.title}, which runs code that came with the file.", NO_CODE)
+        if kind in ("TFOpLambda", "SlicingOpLambda", "TensorFlowOpLayer"):
+            function = layer.settings.get("function", layer.name)
+            refuse(
+                f"The network calls the TensorFlow function {function!r:.80} in {layer.title}, which is not taken.",
+                AS_LAYERS,
+            )
+        if layer.network is None and kind not in (INPUT, *LAYERS, *OPERATIONS, *IDLE):
+            refuse(f"The network has {layer.title}, a class that is not taken.", OTHER_LAYERS)
+
+
+class _Evaluation:
+    """One pass through a network, inner networks included."""
+
+    def __init__(self, weights: Weights, keras: int) -> None:
+        self._weights, self._keras = weights, keras
+        self._uses = 0
+
+    def run(self, network: Network, given: Sequence[Value]) -> list[Value]:
+        """Return the outputs for the values of the inputs."""
+        if len(given) != len(network.inputs):
+            refuse(f"An inner network takes {len(network.inputs)} tensors and is given {len(given)}.", FUNCTIONAL)
+        values = {(reference.layer, 0): [value] for reference, value in zip(network.inputs, given, strict=True)}
+        waiting = [
+            (layer, place) for layer in network.layers if layer.kind != INPUT for place in range(len(layer.calls))
+        ]
+        while waiting:
+            before = len(waiting)
+            waiting = [use for use in waiting if not self._evaluated(*use, values)]
+            if len(waiting) == before:
+                refuse(f"{waiting[0][0].title} waits for a tensor that no layer gives.", FUNCTIONAL)
+        return [values[reference.layer, reference.call][reference.output] for reference in network.outputs]
+
+    def _evaluated(self, layer: Layer, place: int, values: dict[tuple[str, int], list[Value]]) -> bool:
+        """Apply a layer if all that it takes is there; return whether it was."""
+        call = layer.calls[place]
+        if not all((each.layer, each.call) in values for each in references(list(call))):
+            return False
+        arguments, keywords = (_resolved(part, values) for part in call)
+        use = Use(layer, arguments, keywords, self._weights, self._keras)
+        self._uses += 1
+        if self._uses > MOST_USES:
+            refuse(f"The network applies layers more than {MOST_USES} times.", FUNCTIONAL)
+        values[layer.name, place] = self._applied(use)
+        return True
+
+    def _applied(self, use: Use) -> list[Value]:
+        layer, kind = use.layer, use.kind
+        if (
+            self._keras == 2
+            and use.keywords.get("training")
+            and (layer.network or kind in (*IDLE, "BatchNormalization"))
+        ):
+            use.refuse(
+                "is called with training=True, which Keras 2 keeps at inference",
+                "Call it with training=False, and save anew.",
+            )
+        if layer.network is not None:
+            return self.run(layer.network, use.tensors)
+        if kind in IDLE:
+            return [use.tensor]
+        if use.setting("data_format") == "channels_first":
+            use.refuse("has the data format channels_first", CHANNELS_FIRST)
+        rule, names = LAYERS[kind] if kind in LAYERS else OPERATIONS[kind]
+        use.check_settings(names.split())
+        try:
+            value = rule(use)
+        except (RuntimeError, KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+            use.refuse(f"cannot be applied: {type(error).__name__}, {reason(error)}")
+        if isinstance(value, Maps) and np.prod([int(side) for side in value.node.get_shape()]) > MOST_NUMBERS:
+            use.refuse(
+                f"makes more than {MOST_NUMBERS} numbers of one picture", "Use a smaller picture or fewer channels."
+            )
+        return [value]
+
+
+def _inputs(network: Network) -> list[Layer]:
+    layers = {layer.name: layer for layer in network.layers}
+    return [layers[reference.layer] for reference in network.inputs]
+
+
+def _shape(layer: Layer) -> list[int | None]:
+    shape = next((layer.settings[name] for name in INPUT_SHAPES if layer.settings.get(name)), None)
+    if not shape:
+        refuse("Nothing says how large a picture the network takes.", ONE_INPUT)
+    return list(shape)[1:]
+
+
+def _given(shapes: Sequence[list[int | None]]) -> tuple[Any, list[Value]]:
+    """Return the graph's input, uint8 (1, S, S, 3), and the value of each input of the network."""
+    pictures = [shape for shape in shapes if len(shape) == 3]
+    vectors = [shape for shape in shapes if len(shape) == 1]
+    if len(pictures) != 1 or len(vectors) > 1 or len(shapes) != len(pictures) + len(vectors):
+        named = " and ".join(str(tuple(shape)) for shape in shapes)
         refuse(
-            "The dense head must stand on 1280 and 2048 averages of two backbones, or of one of them, and on one further input "
-            "at most."
+            f"The network takes inputs of the shapes {named}; taken are one picture, and one vector beside it.",
+            ONE_INPUT,
         )
-    kernel, bias = head[0]
-    first = _reordered(kernel, sources, [*averages.values(), *said])
-    maps = {name: _below(producers[id(tensor)])[0] for name, tensor in averages.items()}
-    return Taken(_graph(network, averages, maps), ((first, bias), *head[1:]), said[0].shape[-1] if said else 0)
-
-
-def _head(output: Any, producers: Mapping[int, Any]) -> tuple[tuple[tuple[Numbers, Numbers], ...], Any]:
-    """Dense layers from the features to the logits, and the tensor below the first of them."""
-    layer = producers[id(output)]
-    last = "linear" if _is_softmax(layer) else "softmax"
-    if last == "linear":
-        layer = producers[id(layer.input)]
-    dense: list[tuple[Numbers, Numbers]] = []
-    while kind(layer) in ("Dense", "Dropout"):
-        if kind(layer) == "Dense":
-            if activation(layer) != ("relu" if dense else last):
-                refuse("The dense head must end in softmax, with ReLU between its layers.")
-            dense.insert(0, (numbers(layer.kernel), _bias(layer, layer.units)))
-        layer = producers[id(layer.input)]
-    if not dense:
-        refuse("The network must end in dense layers and softmax.")
-    return tuple(dense), layer.output
-
-
-def _sources(tensor: Any, producers: Mapping[int, Any]) -> list[Any]:
-    """What is laid side by side below the head, in order: averages and inputs."""
-    layer = producers[id(tensor)]
-    if kind(layer) == "Dropout":
-        return _sources(layer.input, producers)
-    if kind(layer) == "Concatenate" and layer.axis in (-1, 1) and len(_below(layer)) > 1:
-        return [source for below in _below(layer) for source in _sources(below, producers)]
-    if len(tensor.shape) != 2 or kind(layer) not in ("GlobalAveragePooling2D", "InputLayer"):
-        refuse("The dense head must stand on global averages of the backbones.")
-    return [tensor]
-
-
-def _reordered(kernel: Numbers, sources: list[Any], order: list[Any]) -> Numbers:
-    """Rows of the first kernel as if the features came in `order`."""
-    ends = np.cumsum([source.shape[-1] for source in sources])
-    blocks = {id(source): kernel[end - source.shape[-1] : end] for source, end in zip(sources, ends, strict=True)}
-    return np.ascontiguousarray(np.concatenate([blocks[id(tensor)] for tensor in order]))
-
-
-def _graph(network: Any, averages: Mapping[str, Any], maps: Mapping[str, Any]) -> Any:
-    """openvino.Model: `image` uint8 (1, S, S, 3) → `features`, and `efficientnet_maps`, `resnet_maps` of the backbones it has."""
-    picture = _picture(network.inputs)
-    image = ops().parameter([1, *picture.shape[1:]], np.uint8, name="image")
+    height, width, channels = (size or usual for size, usual in zip(pictures[0], (SIDE_PX, SIDE_PX, 3), strict=True))
+    if height != width or channels != 3 or not 1 < height <= MOST_SIDE_PX:
+        refuse(
+            f"The network takes pictures of {height} × {width} × {channels} numbers, not square RGB ones.", ONE_INPUT
+        )
+    image = opset().parameter([1, height, width, 3], np.uint8, name="image")
     image.output(0).set_names({"image"})
-    nodes = {id(picture): ops().transpose(ops().convert(image, "f32"), np.array([0, 3, 1, 2]))}
-    for layer in network.layers:  # in the order of the flow; what stands on the other input or in the head is left out
-        below = _below(layer)
-        if kind(layer) in EMITTED and all(id(tensor) in nodes for tensor in below):
-            nodes[id(layer.output)] = EMITTED[kind(layer)](layer, [nodes[id(tensor)] for tensor in below])
-    wanted = list(averages.values())
-    if not all(id(tensor) in nodes for tensor in wanted):
-        refuse("The backbones hold a layer that EfficientNet and ResNet do not have.")
-    answers = {"features": ops().concat([nodes[id(tensor)] for tensor in wanted], 1)}
-    for name in averages:
-        answers[f"{name}_maps"] = ops().transpose(nodes[id(maps[name])], np.array([0, 2, 3, 1]))
+    node = opset().transpose(opset().convert(image, "f32"), np.array([0, 3, 1, 2])).output(0)
+    values: list[Value] = [Maps(node) if len(shape) == 3 else of_source(Source(shape[0] or 0)) for shape in shapes]
+    return image, values
+
+
+def _resolved(part: Any, values: dict[tuple[str, int], list[Value]]) -> Any:
+    """Return arguments with values in place of references."""
+    if isinstance(part, Reference):
+        return values[part.layer, part.call][part.output]
+    if isinstance(part, list):
+        return [_resolved(each, values) for each in part]
+    return {key: _resolved(each, values) for key, each in part.items()} if isinstance(part, dict) else part
+
+
+def _ended(vector: Vector) -> tuple[list[DenseLayer], str]:
+    """Return the dense layers to the logits, and the activation behind them; one number becomes the logits of two classes."""
+    layers, ending = list(vector.layers), "linear"
+    untouched = vector.kernel.ndim == 1 and (vector.kernel == 1).all() and not vector.bias.any()
+    if layers and untouched:
+        last = layers.pop()
+        names = {name for name, _ in last.activations}
+        ending = names.pop() if len(names) == 1 else "several activations"
+        layers.append(DenseLayer(last.kernel, last.bias, (("linear", last.bias.size),)))
+    else:
+        layers.append(DenseLayer(vector.matrix, vector.bias, (("linear", vector.width),)))
+    if ending not in ENDINGS:
+        refuse(f"The network ends in {ending}, which gives no probabilities.", PLAIN_END)
+    if any(name == "softmax" for layer in layers for name, _ in layer.activations):
+        refuse("A softmax stands inside the head, as of a backbone with its ImageNet classes.", NO_TOP)
+    if layers[-1].bias.size == 1:
+        if ending == "softmax":
+            refuse("The network ends in a softmax of one number, which is always 1.", PLAIN_END)
+        last = layers.pop()
+        doubled = np.concatenate([np.zeros_like(last.kernel), last.kernel], axis=1)
+        layers.append(DenseLayer(doubled, np.array([0.0, last.bias[0]]), (("linear", 2),)))
+    return layers, ending
+
+
+def _reordered(kernel: NDArray[np.float64], sources: Sequence[Source], order: Sequence[Source]) -> NDArray[np.float64]:
+    """Return the rows of the first kernel as if the sources came in `order`."""
+    ends = np.cumsum([source.width for source in sources])
+    blocks = {id(source): kernel[end - source.width : end] for source, end in zip(sources, ends, strict=True)}
+    return np.concatenate([blocks[id(source)] for source in order])
+
+
+def _numbers(layer: DenseLayer) -> DenseNumbers:
+    kernel, bias = (np.ascontiguousarray(array, np.float32) for array in (layer.kernel, layer.bias))
+    if not (np.isfinite(kernel).all() and np.isfinite(bias).all()):
+        refuse("Numbers of the head are not finite.", "Save a network whose training did not diverge.")
+    names, counts = zip(*layer.activations, strict=True)
+    each = np.repeat(names, counts)
+    return DenseNumbers(kernel, bias, each[:1] if len(set(names)) == 1 else each)
+
+
+def _graph(image: Any, pooled: Sequence[Source]) -> Any:
+    """Return the openvino.Model: `image` → `features`, and the maps of each backbone, with rows before columns before channels."""
+    answers = {"features": opset().concat([source.node for source in pooled], 1)}
+    for name, source in zip(_names(pooled), pooled, strict=True):
+        answers[name] = opset().transpose(source.maps.node, np.array([0, 2, 3, 1]))  # type: ignore[union-attr]
     for name, node in answers.items():
         node.output(0).set_names({name})
-    return runtime.openvino().Model([ops().result(node) for node in answers.values()], [image], "hare_run")
+    return runtime.openvino().Model([opset().result(node) for node in answers.values()], [image], "hare_run")
 
 
-def _picture(inputs: Sequence[Any]) -> Any:
-    pictures = [tensor for tensor in inputs if len(tensor.shape) == 4]
-    if len(pictures) != 1 or None in pictures[0].shape[1:] or pictures[0].shape[1:] != (*pictures[0].shape[1:2] * 2, 3):
-        refuse("The network must take one square RGB picture of fixed size.")
-    return pictures[0]
+def _names(pooled: Iterable[Source]) -> list[str]:
+    """Return a name for the maps of each source, after the family of their layers; a second one of a family is counted."""
+    names: list[str] = []
+    for source in pooled:
+        family = _family(source.maps.kinds if source.maps else frozenset())
+        count = sum(name.startswith(family) for name in names)
+        names.append(f"{family}_{count + 1}_maps" if count else f"{family}_maps")
+    return names
 
 
-def _bias(layer: Any, width: int) -> Numbers:
-    return numbers(layer.bias) if layer.use_bias else np.zeros(width, np.float32)
-
-
-def _is_input(tensor: Any, producers: Mapping[int, Any]) -> bool:
-    return kind(producers[id(tensor)]) == "InputLayer"
-
-
-def _is_softmax(layer: Any) -> bool:
-    return (kind(layer) == "Softmax" and layer.axis == -1) or (
-        kind(layer) == "Activation" and activation(layer) == "softmax"
-    )
-
-
-def _below(layer: Any) -> list[Any]:
-    """Tensors that a layer takes."""
-    return layer.input if isinstance(layer.input, list) else [layer.input]
+def _family(kinds: frozenset[str]) -> str:
+    if "DepthwiseConv2D" in kinds:
+        return "efficientnet" if "Multiply" in kinds else "mobilenet"
+    return "resnet" if "Add" in kinds else "network"

@@ -1,59 +1,81 @@
-"""The process that `analyzer.keras_files` starts: Keras file in a private folder -> graph, head and answer beside it.
+"""The process that `analyzer.keras_files` starts: reads the Keras file of a private folder, and writes graph, head and answer beside it.
 
-Run:     python -m analyzer.keras_reader FOLDER SUFFIX, with KERAS_BACKEND=openvino
+Run:     python -m analyzer.keras_reader FOLDER SUFFIX
 """
 
 from __future__ import annotations
 
+import io
 import json
 import resource
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 
-from analyzer import runtime
+from analyzer import keras_checks, keras_config, keras_graph, runtime
 from analyzer.errors import BadModel
-from analyzer.keras_files import ANSWER, HEAD, TIME_S, WEIGHTS, XML, reason
+from analyzer.keras_checks import SAVE_WHOLE, refuse
+from analyzer.keras_files import ANSWER, HEAD, TIME_S, WEIGHTS, XML
+from analyzer.keras_graph import Converted
+from analyzer.keras_weights import Weights
 
 MEMORY_BYTES = 6 << 30  # of addresses, most of which the threads of its libraries only reserve
+SMALLER = "Use fewer or smaller dense layers: pool the maps instead of flattening them."
 
 
 def main(folder: Path, suffix: str) -> None:
-    """Write the answer: the width of the second input, or the sentence why the file is refused."""
+    """Write the answer: what the head is like, or why the file is refused and what to do."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_CPU, (2 * TIME_S, 2 * TIME_S))
     try:
-        answer: dict[str, object] = {"demographics": _convert(folder, folder / f"network{suffix}")}
+        data = (folder / f"network{suffix}").read_bytes()
+        keras_checks.check(data, suffix)
+        answer = _written(convert(data, suffix), folder)
     except BadModel as error:
-        answer = {"refused": error.message}
+        answer = {"refused": error.message, "remedy": error.hint}
     except MemoryError:
-        answer = {"refused": "The network needs more memory than an ensemble may."}
+        answer = {"refused": "The network needs more memory than an ensemble may.", "remedy": SMALLER}
     (folder / ANSWER).write_text(json.dumps(answer), encoding="utf-8")
 
 
-def _convert(folder: Path, path: Path) -> int:
-    """Graph and head of a checked file; the width of the second input."""
-    from analyzer import keras_checks
+def convert(data: bytes, suffix: str) -> Converted:
+    """Return graph and head of a checked file.
 
-    keras_checks.check(path.read_bytes(), path.suffix)
-    openvino = runtime.openvino()  # before Keras imports it, or its telemetry would speak
-    sys.modules["tensorflow"] = None  # type: ignore[assignment]  # where it is installed, Keras would look at it
-    import keras
+    Raises:
+        BadModel: the network is not one that is taken.
+    """
+    if suffix == ".keras":
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            members = {entry: archive.read(entry) for entry in archive.namelist()}
+        version = json.loads(members["metadata.json"]).get("keras_version")
+        return _of_parts(members["config.json"], version, members["model.weights.h5"], whole=False)
+    with h5py.File(io.BytesIO(data), "r") as file:
+        if "model_config" not in file.attrs or "model_weights" not in file:
+            refuse("The file holds weights without a network.", SAVE_WHOLE)
+        config, version = file.attrs["model_config"], file.attrs.get("keras_version")
+    return _of_parts(config, version, data, whole=True)
 
-    from analyzer import keras_graph
 
-    try:
-        taken = keras_graph.convert(keras.saving.load_model(path, compile=False, safe_mode=True))
-    except (ValueError, TypeError, LookupError, AttributeError, NotImplementedError, RuntimeError, OSError) as error:
-        keras_checks.refuse(f"Keras cannot read the file as an ensemble: {reason(error)}")
-    openvino.serialize(taken.graph, folder / XML, folder / WEIGHTS)
+def _of_parts(config: str | bytes, version: Any, weights: bytes, *, whole: bool) -> Converted:
+    network = keras_config.parse(keras_checks.configuration(config))
+    keras_graph.check_kinds(network)
+    keras = 2 if str(version.decode() if isinstance(version, bytes) else version).startswith(("1.", "2.")) else 3
+    with h5py.File(io.BytesIO(weights), "r") as file:
+        return keras_graph.convert(network, Weights(file, network, keras=keras, whole=whole), keras)
+
+
+def _written(converted: Converted, folder: Path) -> dict[str, Any]:
+    """Write graph and head; return what else there is to know of them."""
+    runtime.openvino().serialize(converted.graph, folder / XML, folder / WEIGHTS)
     arrays: dict[str, Any] = {}
-    for index, (kernel, bias) in enumerate(taken.head):
-        arrays |= {f"kernel_{index}": kernel, f"bias_{index}": bias}
+    for place, layer in enumerate(converted.head):
+        arrays |= {f"{part}_{place}": array for part, array in layer._asdict().items()}
     np.savez(folder / HEAD, **arrays)
-    return taken.demographics
+    return {name: getattr(converted, name) for name in ("demographics", "ending", "single")}
 
 
 if __name__ == "__main__":

@@ -19,9 +19,11 @@ from analyzer.vocabulary import EnsembleKind
 
 CARD = "card.json"
 SCHEMA = 2  # of the fields below; a card of another schema is refused
-ONE_CLASS, SEVERITIES, FACES = EnsembleKind.ONE_CLASS, EnsembleKind.MULTILABEL_SEVERITY, "faces"
+ONE_CLASS, MULTILABEL, FACES = EnsembleKind.ONE_CLASS, EnsembleKind.MULTILABEL, "faces"
+SEVERITIES = EnsembleKind.MULTILABEL_SEVERITY
 OUTPUT_KINDS = (
     ONE_CLASS,
+    MULTILABEL,
     SEVERITIES,
     FACES,
 )  # what an artefact answers: docs/ensemble.md, analyzer/severity.py, face_network.py

@@ -32,8 +32,16 @@ DEMOGRAPHICS_WIDTH = 2 + len(GENDERS) + len(ETHNICITIES) + 2
 
 
 def face(roi: Roi) -> Rgb:
-    """(224, 224, 3) uint8 sRGB: the inner square of the aligned face, averaged over areas. Id ``aligned-face-224``."""
-    return np.asarray(cv2.resize(inner_square(roi), (SIDE_PX, SIDE_PX), interpolation=cv2.INTER_AREA), np.uint8)
+    """Return the inner square of the aligned face, (224, 224, 3) uint8 sRGB, averaged over areas. Id ``aligned-face-224``."""
+    return fitted(inner_square(roi), SIDE_PX)
+
+
+def fitted(square: Rgb, side_px: int) -> Rgb:
+    """Return a square picture in another size: (side, side, 3) uint8, averaged over areas where it shrinks."""
+    if square.shape[0] == side_px:
+        return square
+    smooth = cv2.INTER_AREA if square.shape[0] > side_px else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(square, (side_px, side_px), interpolation=smooth), np.uint8)
 
 
 def inner_square(roi: Roi) -> Rgb:
@@ -51,9 +59,7 @@ def middle(rgb: Rgb, side_px: int = SIDE_PX) -> Rgb:
     height, width = rgb.shape[:2]
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2
-    square = rgb[top : top + side, left : left + side]
-    smooth = cv2.INTER_AREA if side >= side_px else cv2.INTER_CUBIC
-    return np.asarray(cv2.resize(square, (side_px, side_px), interpolation=smooth), np.uint8)
+    return fitted(rgb[top : top + side, left : left + side], side_px)
 
 
 def demographics_vector(said: Demographics) -> NDArray[np.float32]:

@@ -270,8 +270,8 @@ class Prediction:
 
     Attributes:
         version: of the artefact that answered.
-        probabilities: class name → probability 0..1 after temperature scaling; they sum to 1, unless there are `grades`: then
-            each is of its own that the class is there.
+        probabilities: class name → probability 0..1 after temperature scaling; they sum to 1, unless there are `grades` or they are
+            `independent`: then each is of its own that the class is there.
         wordings: class name → what its card says to a person; None = nothing.
         threshold: top probability, 0..1, below which no class is stated; None where each of the `grades` has its own.
         distance: Mahalanobis distance of the features to the nearest training class; None when the artefact knows none.
@@ -279,7 +279,8 @@ class Prediction:
         speaks: the card's metrics allow it to take part in the report; otherwise it is shown as an experiment.
         silence_reason: why it does not speak, for people; None when it speaks.
         activation: class name → (7, 7) float32 in 0..1: where in the aligned crop the evidence for that class lies (Grad-CAM).
-        grades: class name → presence and severity; None for an ensemble that tells which one of its classes a face shows.
+        grades: class name → presence and severity; None for an ensemble that does not grade.
+        independent: each class is there or not, whatever the others; else a face shows one of them.
     """
 
     version: str
@@ -292,6 +293,7 @@ class Prediction:
     silence_reason: str | None
     activation: Callable[[str], NDArray[np.float32]]
     grades: Mapping[str, Grade] | None = None
+    independent: bool = False
 
     @property
     def top(self) -> str:

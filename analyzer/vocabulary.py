@@ -129,9 +129,10 @@ class Source(StrEnum):
 
 
 class EnsembleKind(StrEnum):
-    """What an ensemble answers: the one class that a face shows, or presence and severity of each of several conditions."""
+    """What an ensemble answers: the one class that a face shows, whether each class is there, or that and its severity."""
 
     ONE_CLASS = "one_class"
+    MULTILABEL = "multilabel"
     MULTILABEL_SEVERITY = "multilabel_severity"
 
 

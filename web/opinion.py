@@ -6,7 +6,7 @@ from functools import partial
 
 from analyzer import explanation, preprocessing, wording
 from analyzer.combination import Opinion, explained_class, judge
-from analyzer.values import Grade, Report
+from analyzer.values import Grade, Prediction, Report
 from analyzer.vocabulary import ConditionName, EnsembleKind, Severity, Source
 from web import findings, mending, numbers, pictures, shapes, words
 
@@ -23,7 +23,7 @@ def block(report: Report) -> shapes.Ensemble | None:
         return None
     return shapes.Ensemble(
         version=prediction.version,
-        kind=EnsembleKind.ONE_CLASS if prediction.grades is None else EnsembleKind.MULTILABEL_SEVERITY,
+        kind=_kind(prediction),
         experimental=not prediction.speaks,
         experimental_reason=None if prediction.speaks else prediction.silence_reason or wording.UNPROVEN,
         abstained=opinion.abstention is not None,
@@ -43,6 +43,12 @@ def block(report: Report) -> shapes.Ensemble | None:
         agreement_text=opinion.agreement_text,
         conditions={findings.wire_name(name): _graded(grade) for name, grade in opinion.grades.items()},
     )
+
+
+def _kind(prediction: Prediction) -> EnsembleKind:
+    if prediction.grades is not None:
+        return EnsembleKind.MULTILABEL_SEVERITY
+    return EnsembleKind.MULTILABEL if prediction.independent else EnsembleKind.ONE_CLASS
 
 
 def listed(report: Report) -> list[shapes.DetectedCondition]:

@@ -246,7 +246,10 @@ class Ensemble(Shape):
     version: Text
     kind: Annotated[
         EnsembleKind,
-        Field(description="It tells which class a face shows, or grades each of several conditions (`conditions`)."),
+        Field(
+            description="It tells which one class a face shows, whether each of several classes is there, or grades each of "
+            "several conditions (`conditions`)."
+        ),
     ]
     experimental: Annotated[bool, Field(description="Nothing else in the answer depends on it.")]
     experimental_reason: Annotated[Text | None, Field(description="Why it is experimental; null when it takes part.")]

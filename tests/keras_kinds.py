@@ -1,0 +1,370 @@
+"""Kinds of networks that people bring, each built by Keras 3 or by tf_keras (Keras 2): name → builder.
+
+A builder takes the module, `keras` or `tf_keras`. All weights are random and of a sane size, so that each of them matters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+SIDE_PX = 64
+CLASSES = 4
+Builder = Callable[[Any], Any]
+
+
+def pictures(count: int = 2, side_px: int = SIDE_PX) -> NDArray[np.uint8]:
+    """Return (count, side, side, 3) smooth random pictures."""
+    coarse = np.random.default_rng(5).uniform(0, 256, (count, 8, 8, 3))
+    return np.kron(coarse, np.ones((1, -(-side_px // 8), -(-side_px // 8), 1)))[:, :side_px, :side_px].astype(np.uint8)
+
+
+def leaves(network: Any) -> Iterator[Any]:
+    """Yield the layers of a network and of the networks inside it."""
+    for layer in network.layers:
+        yield from leaves(layer) if hasattr(layer, "layers") else [layer]
+
+
+def stir(network: Any, seed: int = 0) -> Any:
+    """Give every weight a random value; what was adapted to pictures stays."""
+    rng = np.random.default_rng(seed)
+    for layer in leaves(network):
+        kind, shapes = type(layer).__name__, [tuple(weight.shape) for weight in layer.weights]
+        if kind == "BatchNormalization":
+            spread = [(0.8, 1.2)] * layer.scale + [(-0.3, 0.3)] * layer.center + [(-0.3, 0.3), (0.5, 1.5)]
+            layer.set_weights([rng.uniform(*limits, shape) for limits, shape in zip(spread, shapes, strict=True)])
+        elif shapes and kind in ("Conv2D", "Dense", "DepthwiseConv2D", "SeparableConv2D", "PReLU"):
+            layer.set_weights([rng.normal(0, _size(kind, shape), shape) for shape in shapes])
+    return network
+
+
+def _size(kind: str, shape: tuple[int, ...]) -> float:
+    if len(shape) < 2:
+        return 0.1
+    fan_in = int(np.prod(shape[:2])) if "Depthwise" in kind else int(np.prod(shape[:-1]))
+    return float((2 / fan_in) ** 0.5)
+
+
+# Backbones: maps of a tensor
+
+
+def tiny(k: Any, x: Any, name: str = "tiny") -> Any:
+    """Return what backbones are built of, in little: convolutions, squeeze and excitation, a residual."""
+    x = k.layers.Conv2D(8, 3, strides=4, padding="same", use_bias=False, name=f"{name}_stem")(x)
+    x = before = k.layers.Activation("swish", name=f"{name}_swish")(k.layers.BatchNormalization(name=f"{name}_bn")(x))
+    x = k.layers.DepthwiseConv2D(3, padding="same", name=f"{name}_depthwise")(x)
+    squeezed = k.layers.Reshape((1, 1, 8), name=f"{name}_pixel")(
+        k.layers.GlobalAveragePooling2D(name=f"{name}_squeeze")(x)
+    )
+    excited = k.layers.Conv2D(8, 1, activation="sigmoid", name=f"{name}_excite")(squeezed)
+    x = k.layers.Add(name=f"{name}_add")([k.layers.Multiply(name=f"{name}_multiply")([x, excited]), before])
+    x = k.layers.Conv2D(24, 1, name=f"{name}_top")(x)
+    return k.layers.ReLU(6.0, name=f"{name}_relu6")(k.layers.BatchNormalization(name=f"{name}_top_bn")(x))
+
+
+def base(k: Any, side_px: int = SIDE_PX, name: str = "base") -> Any:
+    """Return `tiny` as a network of its own."""
+    image = k.Input((side_px, side_px, 3))
+    return k.Model(image, tiny(k, image, name), name=name)
+
+
+def application(k: Any, name: str, **settings: Any) -> Any:
+    """Return one of Keras' own backbones without its top."""
+    settings = {"input_shape": (SIDE_PX, SIDE_PX, 3), **settings}
+    return getattr(k.applications, name)(include_top=False, weights=None, **settings)
+
+
+# Heads: probabilities of features
+
+
+def pooled(k: Any, maps: Any) -> Any:
+    return k.layers.GlobalAveragePooling2D()(maps)
+
+
+def ended(k: Any, features: Any, activation: str | None = "softmax", classes: int = CLASSES) -> Any:
+    return k.layers.Dense(classes, activation=activation, dtype="float32")(features)
+
+
+def of_picture(build: Callable[[Any, Any], Any], side_px: int | None = SIDE_PX) -> Builder:
+    """Return a builder of a network on one picture."""
+
+    def builder(k: Any) -> Any:
+        image = k.Input((side_px, side_px, 3))
+        return k.Model(image, build(k, image))
+
+    return builder
+
+
+def of_features(build: Callable[[Any, Any], Any]) -> Builder:
+    """Return a builder of a head on the pooled maps of `tiny`."""
+    return of_picture(lambda k, image: build(k, pooled(k, tiny(k, k.layers.Rescaling(1 / 127.5, -1)(image)))))
+
+
+def nested(name: str, prepare: Callable[[Any, Any], Any] | None = None, **call: Any) -> Builder:
+    """Return a builder with one of Keras' backbones inside: base(inputs, training=False)."""
+
+    def build(k: Any, image: Any) -> Any:
+        x = prepare(k, image) if prepare else image
+        x = k.layers.Dropout(0.3)(pooled(k, application(k, name)(x, **{"training": False, **call})))
+        return ended(k, x)
+
+    return of_picture(build)
+
+
+def caffe(k: Any, image: Any) -> Any:
+    return k.applications.resnet50.preprocess_input(image)
+
+
+def minus_one_to_one(k: Any, image: Any) -> Any:
+    return k.applications.mobilenet_v2.preprocess_input(image)
+
+
+def flipped_by_slice(k: Any, image: Any) -> Any:
+    return image[..., ::-1] / 255.0 - 0.5
+
+
+def augmentation(k: Any) -> Any:
+    chosen = [
+        k.layers.RandomFlip("horizontal"),
+        k.layers.RandomRotation(0.1),
+        k.layers.RandomZoom(0.1),
+        k.layers.RandomContrast(0.2),
+        k.layers.RandomTranslation(0.1, 0.1),
+        k.layers.RandomBrightness(0.2),
+    ]
+    return k.Sequential(chosen, name="augmentation")
+
+
+def augmented(k: Any, image: Any) -> Any:
+    return ended(k, pooled(k, base(k)(k.layers.Rescaling(1 / 255)(augmentation(k)(image)), training=False)))
+
+
+def hidden(activation: Any, **settings: Any) -> Builder:
+    """Return a builder of a head with one hidden layer."""
+
+    def build(k: Any, x: Any) -> Any:
+        layer = getattr(k.layers, activation)(**settings) if settings or activation[0].isupper() else activation
+        if isinstance(layer, str):
+            return ended(k, k.layers.Dense(12, activation=layer)(x))
+        return ended(k, layer(k.layers.Dense(12)(x)))
+
+    return of_features(build)
+
+
+def normalised_head(k: Any, x: Any) -> Any:
+    """Return a head with a normalisation in every place where people put one."""
+    x = k.layers.BatchNormalization()(x)
+    x = k.layers.BatchNormalization()(k.layers.Dense(16, activation="relu")(x))
+    x = k.layers.Activation("relu")(k.layers.BatchNormalization()(k.layers.Dense(12, use_bias=False)(x)))
+    x = k.layers.Dropout(0.5)(x)
+    return k.layers.Softmax()(k.layers.BatchNormalization(scale=False)(k.layers.Dense(CLASSES)(x)))
+
+
+def noisy_head(k: Any, x: Any) -> Any:
+    for layer in (k.layers.GaussianNoise(0.1), k.layers.GaussianDropout(0.1), k.layers.ActivityRegularization(1e-4)):
+        x = layer(x)
+    return ended(k, k.layers.AlphaDropout(0.1)(k.layers.Dense(12, activation="selu", kernel_regularizer="l2")(x)))
+
+
+def pair(first: str, second: str) -> Builder:
+    """Return a builder of two backbones inside one network, the second with its own preprocessing."""
+
+    def build(k: Any, image: Any) -> Any:
+        one = pooled(k, application(k, first)(image, training=False))
+        two = pooled(k, application(k, second)(minus_one_to_one(k, image), training=False))
+        return ended(k, k.layers.Dense(32, activation="relu")(k.layers.Concatenate()([one, two])))
+
+    return of_picture(build)
+
+
+def flat_pair(k: Any) -> Any:
+    """Return two backbones whose layers lie in the outer network."""
+    image = k.Input((SIDE_PX, SIDE_PX, 3))
+    one = application(k, "EfficientNetB0", input_tensor=image, input_shape=None)
+    two = application(k, "ResNet50", input_tensor=caffe(k, image), input_shape=None)
+    features = k.layers.Concatenate()([pooled(k, one.output), pooled(k, two.output)])
+    x = k.layers.Dropout(0.5)(k.layers.Dense(64, activation="relu")(features))
+    return k.Model(image, ended(k, x))
+
+
+def branches(k: Any, image: Any) -> Any:
+    """Return a head whose branches have layers of their own before they meet."""
+    x = k.layers.Rescaling(1 / 255)(image)
+    one = k.layers.BatchNormalization()(pooled(k, tiny(k, x, "first")))
+    two = k.layers.Dense(10, activation="gelu")(pooled(k, tiny(k, x, "second")))
+    return ended(k, k.layers.Dense(12, activation="relu")(k.layers.Concatenate()([one, two])))
+
+
+def voting(k: Any, image: Any) -> Any:
+    """Return the mean of the logits of two heads."""
+    x = k.layers.Rescaling(1 / 255)(image)
+    logits = [
+        k.layers.Dense(CLASSES)(k.layers.Dense(9, activation="relu")(pooled(k, tiny(k, x, name))))
+        for name in ("first", "second")
+    ]
+    return k.layers.Softmax()(k.layers.Average()(logits))
+
+
+def with_demographics(k: Any) -> Any:
+    image, said = k.Input((SIDE_PX, SIDE_PX, 3)), k.Input((12,))
+    features = pooled(k, tiny(k, k.layers.Rescaling(1 / 255)(image)))
+    joined = k.layers.Concatenate()([k.layers.Dense(6, activation="relu")(said), features])
+    return k.Model([image, said], ended(k, k.layers.Dense(12, activation="relu")(joined)))
+
+
+def sequence(k: Any) -> Any:
+    return k.Sequential(
+        [
+            k.Input((SIDE_PX, SIDE_PX, 3)),
+            augmentation(k),
+            k.layers.Rescaling(1 / 255),
+            base(k),
+            k.layers.GlobalAveragePooling2D(),
+            k.layers.Dense(CLASSES, activation="softmax"),
+        ]
+    )
+
+
+def sequence_without_input(k: Any) -> Any:
+    return k.Sequential([base(k), k.layers.Flatten(), k.layers.Dense(CLASSES, activation="softmax")])
+
+
+def sequence_inside(k: Any, image: Any) -> Any:
+    inner = k.Sequential([k.layers.Rescaling(1 / 255), base(k), k.layers.GlobalAveragePooling2D()], name="inner")
+    return ended(k, inner(image))
+
+
+def partly_frozen(k: Any, image: Any) -> Any:
+    """Return a network whose inner one learned in its upper half: weights in `.h5` change places."""
+    inner = base(k)
+    inner.trainable = True
+    for layer in inner.layers[:6]:
+        layer.trainable = False
+    return ended(k, pooled(k, inner(k.layers.Rescaling(1 / 255)(image), training=False)))
+
+
+def frozen(k: Any, image: Any) -> Any:
+    inner = base(k)
+    inner.trainable = False
+    inner.layers[-2].trainable = True
+    return ended(k, pooled(k, inner(k.layers.Rescaling(1 / 255)(image), training=False)))
+
+
+def adapted(k: Any, image: Any) -> Any:
+    normalise = k.layers.Normalization()
+    normalise.adapt(pictures(8).astype(np.float32))
+    return ended(k, pooled(k, tiny(k, normalise(image))))
+
+
+def given(k: Any, image: Any) -> Any:
+    normalise = k.layers.Normalization(mean=[120.0, 110.0, 100.0], variance=[3000.0, 2500.0, 2000.0])
+    return ended(k, pooled(k, tiny(k, normalise(image))))
+
+
+def own_layers(k: Any, image: Any) -> Any:
+    """Return a network of a person's own, of other layers than backbones have."""
+    x = k.layers.Resizing(48, 48)(image)
+    x = k.layers.CenterCrop(40, 40)(k.layers.Rescaling([1 / 255] * 3, [0.0, -0.1, 0.1])(x))
+    x = k.layers.LeakyReLU()(k.layers.Conv2D(8, 3, padding="same")(x))
+    x = k.layers.PReLU(shared_axes=[1, 2])(k.layers.SeparableConv2D(12, 3, strides=2, activation="elu")(x))
+    x = k.layers.Concatenate()([k.layers.AveragePooling2D(2)(x), k.layers.MaxPooling2D(2)(x)])
+    x = k.layers.Conv2D(12, 3, groups=2, dilation_rate=2)(k.layers.SpatialDropout2D(0.2)(x))
+    x = k.layers.Cropping2D(((1, 0), (0, 1)))(k.layers.ZeroPadding2D(1)(x))
+    return ended(k, k.layers.Dense(9, activation="tanh")(pooled(k, x)))
+
+
+def under_policy(policy: str) -> Builder:
+    def builder(k: Any) -> Any:
+        k.mixed_precision.set_global_policy(policy)
+        try:
+            return of_features(lambda k, x: ended(k, k.layers.Dense(12, activation="relu")(x)))(k)
+        finally:
+            k.mixed_precision.set_global_policy("float32")
+
+    return builder
+
+
+def compiled(k: Any) -> Any:
+    """Return a network that learned for a step, so that its optimiser has a state."""
+    network = of_features(lambda k, x: ended(k, x))(k)
+    network.compile("adam", "categorical_crossentropy")
+    shown = pictures(4).astype(np.float32)
+    network.fit(shown, np.eye(CLASSES)[np.arange(4) % CLASSES], verbose=0)
+    return network
+
+
+QUICK: dict[str, Builder] = {
+    "activation ELU": hidden("ELU", alpha=0.7),
+    "activation LeakyReLU": hidden("LeakyReLU"),
+    "activation exponential": hidden("exponential"),
+    "activation gelu": hidden("gelu"),
+    "activation hard sigmoid": hidden("hard_sigmoid"),
+    "activation mish": hidden("mish"),
+    "activation relu6": hidden("relu6"),
+    "activation softplus": hidden("softplus"),
+    "activation softsign": hidden("softsign"),
+    "activation swish": hidden("swish"),
+    "activation tanh": hidden("tanh"),
+    "augmentation": of_picture(augmented),
+    "branches": of_picture(branches),
+    "demographics": with_demographics,
+    "ending: logits": of_features(lambda k, x: ended(k, x, None)),
+    "ending: logits of one": of_features(lambda k, x: ended(k, x, None, 1)),
+    "ending: sigmoid": of_features(lambda k, x: ended(k, x, "sigmoid")),
+    "ending: sigmoid of one": of_features(lambda k, x: ended(k, x, "sigmoid", 1)),
+    "ending: softmax activation": of_features(lambda k, x: k.layers.Activation("softmax")(ended(k, x, None))),
+    "frozen": of_picture(frozen),
+    "frozen in part": of_picture(partly_frozen),
+    "hidden linear layers": of_features(lambda k, x: ended(k, k.layers.Dense(7)(k.layers.Dense(9)(x)))),
+    "mixed bfloat16": under_policy("mixed_bfloat16"),
+    "mixed float16": under_policy("mixed_float16"),
+    "noise": of_features(noisy_head),
+    "normalisation adapted": of_picture(adapted),
+    "normalisation given": of_picture(given),
+    "normalised head": of_features(normalised_head),
+    "optimiser": compiled,
+    "other layers": of_picture(own_layers),
+    "picture of any size": of_picture(lambda k, image: ended(k, pooled(k, tiny(k, image / 255.0))), None),
+    "pooling: average and largest": of_picture(
+        lambda k, image: ended(
+            k,
+            k.layers.Concatenate()(
+                [pooled(k, maps := tiny(k, k.layers.Rescaling(1 / 255)(image))), k.layers.GlobalMaxPooling2D()(maps)]
+            ),
+        )
+    ),
+    "pooling: average, then flat": of_picture(
+        lambda k, image: ended(k, k.layers.Flatten()(k.layers.AveragePooling2D(16)(tiny(k, image / 255.0))))
+    ),
+    "pooling: flat": of_picture(lambda k, image: ended(k, k.layers.Flatten()(tiny(k, image / 255.0)))),
+    "pooling: largest": of_picture(
+        lambda k, image: (
+            ended(k, k.layers.GlobalMaxPooling2D(keepdims=True)(tiny(k, image / 255.0)))
+            if False
+            else ended(k, k.layers.Flatten()(k.layers.GlobalMaxPooling2D(keepdims=True)(tiny(k, image / 255.0))))
+        )
+    ),
+    "preprocessing: caffe": of_picture(lambda k, image: ended(k, pooled(k, tiny(k, caffe(k, image) / 64.0)))),
+    "preprocessing: minus one to one": of_picture(
+        lambda k, image: ended(k, pooled(k, tiny(k, minus_one_to_one(k, image))))
+    ),
+    "preprocessing: slice": of_picture(lambda k, image: ended(k, pooled(k, tiny(k, flipped_by_slice(k, image))))),
+    "sequence": sequence,
+    "sequence inside": of_picture(sequence_inside),
+    "sequence without input": sequence_without_input,
+    "voting": of_picture(voting),
+}
+WHOLE: dict[str, Builder] = {
+    "EfficientNetB0": nested("EfficientNetB0"),
+    "EfficientNetB0 and MobileNetV2": pair("EfficientNetB0", "MobileNetV2"),
+    "EfficientNetB0 and ResNet50, flat": flat_pair,
+    "EfficientNetV2B0": nested("EfficientNetV2B0"),
+    "EfficientNetV2B0 and EfficientNetB0": pair("EfficientNetV2B0", "EfficientNetB0"),
+    "MobileNetV2": nested("MobileNetV2", minus_one_to_one),
+    "MobileNetV2 and ResNet50V2": pair("MobileNetV2", "ResNet50V2"),
+    "ResNet50": nested("ResNet50", caffe),
+    "ResNet50V2": nested("ResNet50V2", minus_one_to_one),
+}
