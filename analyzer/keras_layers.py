@@ -16,6 +16,7 @@ from analyzer.keras_use import Use, Value, node_activated, opset
 SMALLEST_DIVISOR = 1e-7  # of Keras' Normalization
 LAST = (-1, 3, [-1], [3], 1, [1])  # axes of the channels in maps and vectors
 CHANNELS_FIRST = "Save the network with data_format channels_last."
+CROP_FIRST = "Crop the training pictures in the data set, or use Resizing or CenterCrop, and save the network anew."
 KEEP_ONE_NUMBER = "Pool the maps with GlobalAveragePooling2D, and give its numbers to dense layers."
 Rule = Callable[[Use], Value]
 
@@ -122,7 +123,7 @@ def _cropping(use: Use) -> Maps:
 
 
 def _center_crop(use: Use) -> Maps:
-    """Cut the middle out, as Keras does at inference, also for a random crop."""
+    """Cut the middle out."""
     (height, width), high, wide = use.maps.height_width, use.setting("height"), use.setting("width")
     if high > height or wide > width:
         use.refuse(
@@ -130,6 +131,17 @@ def _center_crop(use: Use) -> Maps:
             "Give the network an input at least as large as its crop.",
         )
     return cropped(use, (height - high) // 2, (width - wide) // 2, high, wide)
+
+
+def _random_crop(use: Use) -> Maps:
+    """Return maps that already have the size of the crop: at inference Keras 2 resizes others, Keras 3 leaves them."""
+    size = (use.setting("height"), use.setting("width"))
+    if use.maps.height_width != size:
+        use.refuse(
+            f"crops {use.maps.height_width} px to {size}, which versions of Keras do differently at inference",
+            CROP_FIRST,
+        )
+    return use.maps
 
 
 def _resizing(use: Use) -> Maps:
@@ -336,7 +348,7 @@ LAYERS: Mapping[str, tuple[Rule, str]] = {  # class → rule, and the settings t
     "MaxPooling2D": (_max_pooling, POOLING),
     "Normalization": (_normalization, "axis mean variance invert"),
     "PReLU": (_p_relu, "shared_axes"),
-    "RandomCrop": (_center_crop, CROP),
+    "RandomCrop": (_random_crop, CROP),
     "ReLU": (_activation, "max_value negative_slope threshold"),
     "Rescaling": (_rescaling, "scale offset data_format"),
     "Reshape": (_reshape, "target_shape"),

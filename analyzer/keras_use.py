@@ -20,7 +20,7 @@ PRECISIONS = ("float32", "float64", "mixed_float16", "mixed_bfloat16")  # their 
 HALF = "Load the network, set the policy float32 or mixed_float16, and save it anew."
 OTHER_LAYERS = "Rebuild the network without it, from the layers that docs/keras-files.md lists, and save it anew."
 UNUSED = re.compile(  # settings that change nothing of what a saved network answers
-    r"(name|trainable|dtype|autocast|sparse|ragged|seed|momentum|synchronized|fused|renorm\w*|virtual_batch_size|adjustment)$"
+    r"(name|trainable|dtype|autocast|sparse|ragged|seed|momentum|synchronized|fused|renorm\w*|rng_type|virtual_batch_size|adjustment)$"
     r"|\w+_(initializer|regularizer|constraint|shape)$"
 )
 SAME = {  # names of Keras for activations that have another name, or a number, here

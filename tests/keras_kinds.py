@@ -11,9 +11,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from analyzer.keras_layers import IDLE
+
 SIDE_PX = 64
 CLASSES = 4
 Builder = Callable[[Any], Any]
+WITHOUT_NUMBER = (
+    "ActivityRegularization",
+    "AugMix",
+    "CutMix",
+    "Identity",
+    "MixUp",
+    "RandAugment",
+    "RandomErasing",
+    "RandomFlip",
+)
 
 
 def pictures(count: int = 2, side_px: int = SIDE_PX) -> NDArray[np.uint8]:
@@ -28,13 +40,19 @@ def leaves(network: Any) -> Iterator[Any]:
         yield from leaves(layer) if hasattr(layer, "layers") else [layer]
 
 
-def stir(network: Any, seed: int = 0) -> Any:
-    """Give every weight a random value; what was adapted to pictures stays."""
+def stir(network: Any, seed: int = 0, gain: tuple[float, float] = (0.8, 1.2)) -> Any:
+    """Give every weight a random value; what was adapted to pictures stays.
+
+    Args:
+        network: of Keras 2 or 3.
+        seed: of the values.
+        gain: range of the scales of normalisations; small ones keep deep networks from magnifying rounding.
+    """
     rng = np.random.default_rng(seed)
     for layer in leaves(network):
         kind, shapes = type(layer).__name__, [tuple(weight.shape) for weight in layer.weights]
         if kind == "BatchNormalization":
-            spread = [(0.8, 1.2)] * layer.scale + [(-0.3, 0.3)] * layer.center + [(-0.3, 0.3), (0.5, 1.5)]
+            spread = [gain] * layer.scale + [(-0.3, 0.3)] * layer.center + [(-0.3, 0.3), (0.5, 1.5)]
             layer.set_weights([rng.uniform(*limits, shape) for limits, shape in zip(spread, shapes, strict=True)])
         elif shapes and kind in ("Conv2D", "Dense", "DepthwiseConv2D", "SeparableConv2D", "PReLU"):
             layer.set_weights([rng.normal(0, _size(kind, shape), shape) for shape in shapes])
@@ -133,9 +151,20 @@ def augmentation(k: Any) -> Any:
         k.layers.RandomZoom(0.1),
         k.layers.RandomContrast(0.2),
         k.layers.RandomTranslation(0.1, 0.1),
-        k.layers.RandomBrightness(0.2),
     ]
     return k.Sequential(chosen, name="augmentation")
+
+
+def every_augmentation(k: Any, image: Any) -> Any:
+    """Return a network behind all layers of the module that do nothing at inference."""
+    x = image
+    for name in sorted(
+        IDLE - {"SpatialDropout1D", "SpatialDropout3D", "RandomHeight", "RandomWidth", "RandomPosterization"}
+    ):
+        if hasattr(k.layers, name):
+            number = () if name in WITHOUT_NUMBER else (0.2, 0.2) if name == "RandomTranslation" else (0.2,)
+            x = getattr(k.layers, name)(*number)(x)
+    return ended(k, pooled(k, tiny(k, k.layers.Rescaling(1 / 255)(x))))
 
 
 def augmented(k: Any, image: Any) -> Any:
@@ -276,6 +305,13 @@ def own_layers(k: Any, image: Any) -> Any:
     return ended(k, k.layers.Dense(9, activation="tanh")(pooled(k, x)))
 
 
+def attention(k: Any, image: Any) -> Any:
+    """Return a network that weighs its last maps by dense layers of their means."""
+    maps = tiny(k, k.layers.Rescaling(1 / 255)(image))
+    shares = k.layers.Dense(24, activation="sigmoid")(k.layers.Dense(6, activation="relu")(pooled(k, maps)))
+    return ended(k, pooled(k, k.layers.Multiply()([maps, k.layers.Reshape((1, 1, 24))(shares)])))
+
+
 def under_policy(policy: str) -> Builder:
     def builder(k: Any) -> Any:
         k.mixed_precision.set_global_policy(policy)
@@ -309,6 +345,8 @@ QUICK: dict[str, Builder] = {
     "activation swish": hidden("swish"),
     "activation tanh": hidden("tanh"),
     "augmentation": of_picture(augmented),
+    "augmentation: every layer": of_picture(every_augmentation),
+    "attention": of_picture(attention),
     "branches": of_picture(branches),
     "demographics": with_demographics,
     "ending: logits": of_features(lambda k, x: ended(k, x, None)),
@@ -341,10 +379,8 @@ QUICK: dict[str, Builder] = {
     ),
     "pooling: flat": of_picture(lambda k, image: ended(k, k.layers.Flatten()(tiny(k, image / 255.0)))),
     "pooling: largest": of_picture(
-        lambda k, image: (
-            ended(k, k.layers.GlobalMaxPooling2D(keepdims=True)(tiny(k, image / 255.0)))
-            if False
-            else ended(k, k.layers.Flatten()(k.layers.GlobalMaxPooling2D(keepdims=True)(tiny(k, image / 255.0))))
+        lambda k, image: ended(
+            k, k.layers.Flatten()(k.layers.GlobalMaxPooling2D(keepdims=True)(tiny(k, image / 255.0)))
         )
     ),
     "preprocessing: caffe": of_picture(lambda k, image: ended(k, pooled(k, tiny(k, caffe(k, image) / 64.0)))),
