@@ -324,7 +324,8 @@ def _channels(numbers: Any) -> Any:
 
 
 def _array(numbers: Any) -> Any:
-    return np.ascontiguousarray(numbers, np.float32)
+    """Return a constant; left to itself OpenVINO makes a list of all numbers first."""
+    return opset().constant(np.ascontiguousarray(numbers, np.float32))
 
 
 POOLING = "pool_size strides padding data_format"
