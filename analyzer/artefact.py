@@ -320,9 +320,10 @@ def _check_head(dense: Head, card: ModelCard) -> None:
     """Check that the head answers what the card says."""
     count = len(card.classes)
     if card.output_kind in (ONE_CLASS, MULTILABEL) and dense.classes != count:
-        told = " those of ImageNet," if dense.classes == IMAGENET_CLASSES else ""
-        remedy = NO_TOP if dense.classes == IMAGENET_CLASSES else NAME_CLASSES
-        raise BadModel(f"The network answers {dense.classes} classes,{told} and {count} are named.", remedy)
+        is_imagenet = dense.classes == IMAGENET_CLASSES
+        whose = ", those of ImageNet," if is_imagenet else ""
+        message = f"The network answers {dense.classes} classes{whose} and {count} are named."
+        raise BadModel(message, NO_TOP if is_imagenet else NAME_CLASSES)
     if card.output_kind == SEVERITIES and not severity.fits(dense.classes, count):
         raise BadModel(f"The head has {dense.classes} outputs, which are not those of {count} graded classes.", HINT)
     if card.output_kind == SEVERITIES and not any(condition_of(entry.name) for entry in card.classes):

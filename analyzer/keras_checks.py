@@ -21,10 +21,12 @@ MEMBERS = {"config.json": 8 << 20, "metadata.json": 64 << 10, "model.weights.h5"
 SIGNATURES = {".keras": b"PK\x03\x04", ".h5": b"\x89HDF\r\n\x1a\n"}
 MOST_TEXT = 16 << 20  # bytes of one attribute
 MOST_LINKS = 50_000  # the ensemble has 2,500
+MOST_QUOTED = 300  # characters of a value in a sentence
 DEPTH = 40  # of groups; a network in a network adds two
 FILTERS = frozenset((h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32))
 SAVE_ANEW = "Save the network anew with network.save(...) of Keras, as .keras or .h5."
 COPY_ANEW = "Copy the file anew from where it was saved, and compare its sha256."
+FULL_PRECISION = "Load the network, set the policy float32, mixed_float16 or mixed_bfloat16, and save it anew."
 SAVE_WHOLE = "Save the whole network with network.save(...), not with save_weights(...)."
 
 
@@ -53,7 +55,7 @@ def check_archive(data: bytes) -> None:
         names = sorted(entry.filename for entry in entries)
         if names != sorted(MEMBERS):
             odd = next((name for name in names if name not in MEMBERS or names.count(name) > 1), None)
-            found = f"it has {odd!r:.80}" if odd else "one is missing"
+            found = f"it has {quoted(odd)}" if odd else "one is missing"
             refuse(f"The archive must hold {', '.join(MEMBERS)}, once each; {found}.", SAVE_ANEW)
         for entry in entries:
             if entry.file_size > MEMBERS[entry.filename]:
@@ -82,6 +84,12 @@ def configuration(text: str | bytes) -> dict[str, Any]:
     return config
 
 
+def quoted(value: object) -> str:
+    """Return a value of a file as it stands in Python, for a sentence; what is longer than `MOST_QUOTED` ends in dots."""
+    text = repr(value)
+    return text if len(text) <= MOST_QUOTED else f"{text[:MOST_QUOTED]}…{text[-1]}"
+
+
 def refuse(message: str, remedy: str) -> NoReturn:
     """Raise `BadModel`: what is wrong, and one sentence that tells what to do about it."""
     raise BadModel(message, remedy)
@@ -103,10 +111,10 @@ def _check_group(group: h5py.Group, path: str, seen: set[Any]) -> int:
     for name in group:
         place = f"{path}/{name}"
         if not isinstance(group.get(name, getlink=True), h5py.HardLink):
-            refuse(f"{place!r:.100} is a link to another place or file.", SAVE_ANEW)
+            refuse(f"{quoted(place)} is a link to another place or file.", SAVE_ANEW)
         value = group[name]
         if (address := h5py.h5o.get_info(value.id).addr) in seen:
-            refuse(f"{place!r:.100} is in the file under two names.", SAVE_ANEW)
+            refuse(f"{quoted(place)} is in the file under two names.", SAVE_ANEW)
         seen.add(address)
         if len(seen) > MOST_LINKS:
             refuse("The weights have too many parts.", SAVE_ANEW)
@@ -115,13 +123,18 @@ def _check_group(group: h5py.Group, path: str, seen: set[Any]) -> int:
 
 
 def _check_numbers(numbers: Any, place: str) -> int:
+    if isinstance(numbers, h5py.Dataset) and numbers.dtype.kind == "V":
+        refuse(
+            f"{quoted(place)} holds numbers of {numbers.dtype.itemsize} bytes of no plain type, such as bfloat16.",
+            FULL_PRECISION,
+        )
     if not isinstance(numbers, h5py.Dataset) or numbers.dtype.kind not in "fiu":
-        refuse(f"{place!r:.100} does not hold plain numbers.", SAVE_ANEW)
+        refuse(f"{quoted(place)} does not hold plain numbers.", SAVE_ANEW)
     if numbers.is_virtual or numbers.external:
-        refuse(f"{place!r:.100} takes its numbers from another file.", SAVE_ANEW)
+        refuse(f"{quoted(place)} takes its numbers from another file.", SAVE_ANEW)
     plan = numbers.id.get_create_plist()
     if not {plan.get_filter(index)[0] for index in range(plan.get_nfilters())} <= FILTERS:
-        refuse(f"{place!r:.100} is packed in a way that needs further software.", SAVE_ANEW)
+        refuse(f"{quoted(place)} is packed in a way that needs further software.", SAVE_ANEW)
     _check_attributes(numbers)
     return int(numbers.size or 0) * numbers.dtype.itemsize
 
@@ -135,4 +148,4 @@ def _check_attributes(owner: h5py.Group | h5py.Dataset) -> None:
             not (text or attribute.dtype.kind in "Sfiu")
             or attribute.dtype.itemsize * math.prod(attribute.shape) > MOST_TEXT
         ):
-            refuse(f"The attribute {name!r:.100} holds something else than texts or numbers.", SAVE_ANEW)
+            refuse(f"The attribute {quoted(name)} holds something else than texts or numbers.", SAVE_ANEW)

@@ -7,10 +7,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from analyzer.keras_checks import SAVE_ANEW, refuse
+from analyzer.keras_checks import SAVE_ANEW, quoted, refuse
 
 NETWORKS = ("Functional", "Model", "Sequential")  # Keras 2 before TensorFlow 2.3 calls a functional network Model
 INPUT = "InputLayer"
+PACKAGES = ("keras", "tf_keras", "builtins")  # whose classes are taken for Keras' own
+MOST_LETTERS = 100  # of the name of a class
 MOST_NESTED = 12  # networks inside each other
 INPUT_SHAPES = ("batch_shape", "batch_input_shape")  # of Keras 3, of Keras 2
 FUNCTIONAL = "Build the network with keras.Model(inputs, outputs) or keras.Sequential, and save it anew."
@@ -53,7 +55,7 @@ class Layer:
     @property
     def title(self) -> str:
         """Its name and class, for a sentence."""
-        return f"the layer {self.name!r:.80} ({self.kind:.60})"
+        return f"the layer {quoted(self.name)} ({self.kind})"
 
     @property
     def trainable(self) -> bool:
@@ -86,7 +88,8 @@ def parse(config: Mapping[str, Any]) -> Network:
     kind = config.get("class_name")
     if kind not in NETWORKS:
         refuse(
-            f"The file holds {kind!r:.80}, a network of a class of its own, whose code is not in the file.", FUNCTIONAL
+            f"The file holds {quoted(kind)}, a network of a class of its own, whose code is not in the file.",
+            FUNCTIONAL,
         )
     try:
         return _network(str(kind), config["config"], 0)
@@ -161,13 +164,10 @@ def _layer(entry: Mapping[str, Any], depth: int) -> Layer:
     kind, settings = str(entry["class_name"]), entry["config"]
     name = entry.get("name") or (settings["name"] if isinstance(settings, dict) else kind)
     package = str(entry.get("module") or "keras").split(".")[0]
-    registered = entry.get("registered_name")
-    if package not in ("keras", "tf_keras", "builtins") or registered not in (None, kind):
-        title = f"the layer {name!r:.80} ({registered or kind!s:.80}"
-        refuse(
-            f"The network uses {title} of {package:.60}), whose code is not in the file.",
-            f"Use Keras' own layers. {SAVE_ANEW}",
-        )
+    whole = str(entry.get("registered_name") or kind)
+    if package not in PACKAGES or whole != kind or not kind.isidentifier() or len(kind) > MOST_LETTERS:
+        title = f"the layer {quoted(name)} ({whole:.{MOST_LETTERS}} of {package:.{MOST_LETTERS}})"
+        refuse(f"The network uses {title}, whose code is not in the file.", f"Use Keras' own layers. {SAVE_ANEW}")
     calls = tuple(_call(node) for node in entry.get("inbound_nodes", ()))
     inner = _network(kind, settings, depth + 1) if kind in NETWORKS else None
     return Layer(str(name), kind, settings if isinstance(settings, dict) else {}, calls, inner)

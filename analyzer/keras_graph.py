@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analyzer import runtime
-from analyzer.keras_checks import refuse
+from analyzer.keras_checks import quoted, refuse
 from analyzer.keras_config import FUNCTIONAL, INPUT, INPUT_SHAPES, Layer, Network, Reference, references
 from analyzer.keras_files import DenseNumbers, reason
 from analyzer.keras_layers import CHANNELS_FIRST, IDLE, KEEP_ONE_NUMBER, LAYERS
@@ -94,7 +94,7 @@ def check_kinds(network: Network) -> None:
         if kind in ("TFOpLambda", "SlicingOpLambda", "TensorFlowOpLayer"):
             function = layer.settings.get("function", layer.name)
             refuse(
-                f"The network calls the TensorFlow function {function!r:.80} in {layer.title}, which is not taken.",
+                f"The network calls the TensorFlow function {quoted(function)} in {layer.title}, which is not taken.",
                 AS_LAYERS,
             )
         if layer.network is None and kind not in (INPUT, *LAYERS, *OPERATIONS, *IDLE):

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from analyzer.keras_checks import quoted
 from analyzer.keras_tensors import Maps, Source, Vector, joined, of_source
 from analyzer.keras_use import Use, Value, node_activated, opset
 
@@ -306,7 +307,7 @@ def _margins(use: Use, name: str) -> tuple[tuple[int, int], tuple[int, int]]:
     first, second = _pair(use.setting(name))
     (top, bottom), (left, right) = _pair(first), _pair(second)
     if min(top, bottom, left, right) < 0:
-        use.refuse(f"has the setting {name}={use.setting(name)!r:.80}, which is negative")
+        use.refuse(f"has the setting {name}={quoted(use.setting(name))}, which is negative")
     return (top, bottom), (left, right)
 
 

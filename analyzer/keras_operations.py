@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from analyzer.keras_checks import quoted
 from analyzer.keras_layers import Rule, activated, scaled
 from analyzer.keras_tensors import Maps, Plane, Vector, total
 from analyzer.keras_use import Use, Value, opset
@@ -93,7 +94,7 @@ def _item(use: Use) -> Value:
 def _flip(use: Use) -> Value:
     axis, maps = use.keywords.get("axis", use.setting("axis")), use.tensor
     if not isinstance(maps, Maps) or axis not in (-1, 3, [-1], [3]):
-        use.refuse(f"turns a tensor along the axis {axis!r:.40}, which is not that of the channels", AS_LAYERS)
+        use.refuse(f"turns a tensor along the axis {quoted(axis)}, which is not that of the channels", AS_LAYERS)
     return _chosen(maps, list(range(maps.channels))[::-1])
 
 
@@ -108,7 +109,7 @@ def _stack(use: Use) -> Value:
 def _cast(use: Use) -> Value:
     kind = str(use.keywords.get("dtype", use.setting("dtype", "")))
     if "float" not in kind:
-        use.refuse(f"turns numbers into {kind!r:.40}, which rounds them", AS_LAYERS)
+        use.refuse(f"turns numbers into {quoted(kind)}, which rounds them", AS_LAYERS)
     return use.tensor
 
 

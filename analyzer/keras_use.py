@@ -10,14 +10,13 @@ from typing import Any, NoReturn
 import numpy as np
 
 from analyzer import activations, runtime
-from analyzer.keras_checks import refuse
+from analyzer.keras_checks import FULL_PRECISION, quoted, refuse
 from analyzer.keras_config import Layer, constant
 from analyzer.keras_tensors import Maps, Plane, Vector
 from analyzer.keras_weights import Numbers, Weights
 
 Value = Maps | Plane | Vector
 PRECISIONS = ("float32", "float64", "mixed_float16", "mixed_bfloat16")  # their weights are float32 or better
-HALF = "Load the network, set the policy float32 or mixed_float16, and save it anew."
 OTHER_LAYERS = "Rebuild the network without it, from the layers that docs/keras-files.md lists, and save it anew."
 UNUSED = re.compile(  # settings that change nothing of what a saved network answers
     r"(name|trainable|dtype|autocast|sparse|ragged|seed|momentum|synchronized|fused|renorm\w*|rng_type|virtual_batch_size|adjustment)$"
@@ -114,11 +113,11 @@ class Use:
         """Refuse settings that are not among `names` and may change an answer, and arithmetic of low precision."""
         for name, value in self.layer.settings.items():
             if name not in names and not UNUSED.match(name) and value not in (None, False, [], {}):
-                self.refuse(f"has the setting {name}={value!r:.120}, which is not known here")
+                self.refuse(f"has the setting {name}={quoted(value)}, which is not known here")
         policy = self.layer.settings.get("dtype") or "float32"
         named = policy.get("config", {}).get("name") if isinstance(policy, dict) else policy
         if named not in PRECISIONS:
-            self.refuse(f"computes in {named!r:.60}, and its numbers must be float32", HALF)
+            self.refuse(f"computes in {quoted(named)}, and its numbers must be float32", FULL_PRECISION)
 
     def must(self, *names: str, **wanted: Sequence[Any]) -> None:
         """Refuse settings that are not among those wanted: each name with the values that are taken, absent ones too."""
@@ -128,7 +127,7 @@ class Use:
             value = self.setting(name)
             if value is not None and value not in taken:
                 self.refuse(
-                    f"has the setting {name}={value!r:.120}; taken is {' or '.join(repr(each) for each in taken)}"
+                    f"has the setting {name}={quoted(value)}; taken is {' or '.join(repr(each) for each in taken)}"
                 )
 
     def refuse(self, what: str, remedy: str = OTHER_LAYERS) -> NoReturn:
@@ -172,11 +171,11 @@ class Use:
                 return "relu" if top is None else self._checked(f"clipped_relu:{top:.8g}")
             if top is None:
                 return self._checked(f"leaky_relu:{below:.8g}")
-        return self.refuse(f"has the activation {kind} with the settings {read!r:.200}, which is not known here")
+        return self.refuse(f"has the activation {kind} with the settings {quoted(read)}, which is not known here")
 
     def _checked(self, name: str) -> str:
         if name != "softmax" and not activations.is_known(name):
-            self.refuse(f"has the activation {name!r:.80}, which is not known here")
+            self.refuse(f"has the activation {quoted(name)}, which is not known here")
         return name
 
 

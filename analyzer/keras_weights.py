@@ -16,7 +16,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from analyzer.keras_checks import COPY_ANEW, SAVE_ANEW, SAVE_WHOLE, refuse
+from analyzer.keras_checks import COPY_ANEW, SAVE_ANEW, SAVE_WHOLE, quoted, refuse
 from analyzer.keras_config import Layer, Network
 
 Numbers = NDArray[np.float32]
@@ -177,7 +177,7 @@ def _variables(layer: Layer, group: Any) -> Iterator[tuple[Weight, h5py.Dataset]
         refuse(f"The file holds {len(data)} weights of {layer.title}; its settings need {len(weights)}.", COPY_ANEW)
     saved = data.attrs.get("name", layer.name) if weights else layer.name
     if saved != layer.name:
-        refuse(f"The weights of {layer.title} are those of another layer, {saved!r:.80}.", SAVE_ANEW)
+        refuse(f"The weights of {layer.title} are those of another layer, {quoted(saved)}.", SAVE_ANEW)
     yield from ((weight, data[str(place)]) for place, weight in enumerate(weights))
 
 

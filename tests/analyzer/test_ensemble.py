@@ -32,7 +32,7 @@ FACE = cast(Roi, object())
 @pytest.fixture(autouse=True)
 def no_face(monkeypatch: pytest.MonkeyPatch) -> None:
     """The stand-ins look at no picture."""
-    monkeypatch.setattr(ensemble_module.preprocessing, "face", lambda roi: np.zeros((224, 224, 3), np.uint8))
+    monkeypatch.setattr(ensemble_module.preprocessing, "inner_square", lambda roi: np.zeros((364, 364, 3), np.uint8))
 
 
 @pytest.fixture
@@ -201,7 +201,7 @@ def test_a_version_that_fails_its_self_test_is_refused_and_remembered(
         ensemble.refresh()
         state = ensemble.state()
         assert (state.available, state.details["version"]) == (True, "2")
-        assert state.fallback_reason == "What S3 holds was refused: The self-test failed: 0.31 off."
+        assert state.fallback_reason == "What S3 holds was refused: The self-test failed: 0.31 off. Export it again."
     assert len(line.asked(f"GET {WEIGHTS}")) == 2
     assert len(opened) == 2
     sources.forgive()
