@@ -52,8 +52,9 @@ class KerasForm:
             kernel: features as above, then demographics.
         demographics: width of the second input; 0 = none.
         activations: between the layers, as `analyzer.head.Head` has them; empty = ReLU.
-        ending: ``"softmax"``, ``"sigmoid"`` or ``"linear"``: what the network makes of its logits. One output of a network has become
-            the logits of two classes, absent and present.
+        ending: ``"softmax"``, ``"sigmoid"`` or ``"linear"``: what the network makes of its logits.
+        single: the network has one output, which has become the logits of two classes, absent and present.
+        keras: first number of the version that wrote the file, 2 or 3.
     """
 
     xml: bytes
@@ -63,6 +64,7 @@ class KerasForm:
     activations: tuple[NDArray[np.str_], ...] = ()
     ending: str = "softmax"
     single: bool = False
+    keras: int = 3
 
     @property
     def is_multilabel(self) -> bool:
@@ -133,7 +135,7 @@ def _form(folder: Path) -> KerasForm:
         weights=(folder / WEIGHTS).read_bytes(),
         head=tuple(head),
         activations=tuple(names for (names,) in activations[:-1]),
-        **{name: answer[name] for name in ("demographics", "ending", "single")},
+        **{name: answer[name] for name in ("demographics", "ending", "single", "keras")},
     )
 
 

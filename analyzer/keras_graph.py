@@ -48,6 +48,7 @@ class Converted(NamedTuple):
     demographics: int
     ending: str
     single: bool
+    keras: int
 
 
 def convert(network: Network, weights: Weights, keras: int) -> Converted:
@@ -78,7 +79,7 @@ def convert(network: Network, weights: Weights, keras: int) -> Converted:
         refuse("Some maps are flattened and some are pooled.", "Pool all of them, or flatten all of them.")
     first = layers[0]._replace(kernel=_reordered(layers[0].kernel, answers[0].sources, [*pooled, *said]))
     head = tuple(_numbers(layer) for layer in (first, *layers[1:]))
-    return Converted(_graph(image, pooled), head, sum(source.width for source in said), ending, single)
+    return Converted(_graph(image, pooled), head, sum(source.width for source in said), ending, single, keras)
 
 
 def check_kinds(network: Network) -> None:

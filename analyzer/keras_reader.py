@@ -75,7 +75,7 @@ def _written(converted: Converted, folder: Path) -> dict[str, Any]:
     for place, layer in enumerate(converted.head):
         arrays |= {f"{part}_{place}": array for part, array in layer._asdict().items()}
     np.savez(folder / HEAD, **arrays)
-    return {name: getattr(converted, name) for name in ("demographics", "ending", "single")}
+    return {name: getattr(converted, name) for name in ("demographics", "ending", "single", "keras")}
 
 
 if __name__ == "__main__":

@@ -105,5 +105,5 @@ def pooling(image: keras.KerasTensor) -> keras.KerasTensor:
     x = layers.Conv2D(8, 7, strides=2)(layers.ZeroPadding2D(3)(x))
     x = layers.ReLU()(layers.BatchNormalization(epsilon=1.001e-5)(x))
     x = layers.MaxPooling2D(3, strides=2)(layers.ZeroPadding2D(1)(x))
-    x = layers.Add()([layers.Conv2D(8, 1)(x), x])
+    x = layers.Add()([layers.BatchNormalization()(x), x])
     return layers.Activation("relu")(layers.Conv2D(2048, 1)(x))

@@ -1,4 +1,4 @@
-"""Compiled form, head, golden answers and card -> the folder of an artefact, opened once as the service does, then put in its place."""
+"""The folder of an artefact: written whole, opened once as the service does, then put in its place."""
 
 from __future__ import annotations
 
@@ -8,16 +8,20 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from analyzer import artefact, distribution, model_card, runtime
+from analyzer import artefact, distribution, keras_files, model_card, runtime
 from analyzer.artefact import Golden
 from analyzer.distribution import Distribution
 from analyzer.keras_files import KerasForm
 from analyzer.model_card import ModelCard
 
 KERAS_FILE = "best_facial_model.keras"
+KERAS_FILES = tuple(f"best_facial_model{suffix}" for suffix in keras_files.SUFFIXES)
+LARGEST_HALF = float(np.finfo(np.float16).max)
 RANDOM_LETTERS = 8  # that tempfile puts behind a prefix
 
 
@@ -38,16 +42,16 @@ def finish(
     form: KerasForm,
     answers: Golden,
     known: Distribution | None,
-    keep_keras: bool = False,
+    keras_file: str | None = None,
 ) -> ModelCard:
-    """Write what is served, open it once as the service does, and move it from `made` to `folder`; its card."""
+    """Write what is served, open it once as the service does, and move it from `made` to `folder`; return its card."""
     write_form(form, made)
     if known is not None:
         np.savez_compressed(made / artefact.DISTRIBUTION, **distribution.to_arrays(known))
     np.savez_compressed(made / artefact.GOLDEN, pictures=answers.pictures, logits=answers.logits)
     serving = [f"{artefact.NETWORK}.xml", f"{artefact.NETWORK}.bin", artefact.HEAD, artefact.GOLDEN]
     serving += [artefact.DISTRIBUTION] * (known is not None)
-    written = model_card.write(card, made, serving, [KERAS_FILE] * keep_keras)
+    written = model_card.write(card, made, serving, [keras_file] if keras_file else [])
     print(f"{folder.name}: {artefact.open_folder(made, precision='f32').self_test}", flush=True)
     put_in_place(written, made, folder)
     return written
@@ -59,18 +63,20 @@ def put_in_place(card: ModelCard, made: Path, folder: Path) -> None:
     for name in (*card.files, model_card.CARD):
         (made / name).replace(folder / name)
     forms = [f"{form}{ending}" for form in (artefact.NETWORK, artefact.INT8) for ending in (".xml", ".bin")]
-    for name in {*forms, artefact.HEAD, artefact.DISTRIBUTION, artefact.GOLDEN, KERAS_FILE} - card.files.keys():
+    for name in {*forms, artefact.HEAD, artefact.DISTRIBUTION, artefact.GOLDEN, *KERAS_FILES} - card.files.keys():
         (folder / name).unlink(missing_ok=True)
 
 
 def write_form(form: KerasForm, folder: Path) -> None:
-    """Write network.xml, network.bin and head.npz: all weights as float16."""
+    """Write network.xml, network.bin and head.npz: all weights as float16, where they are not too large for it."""
     openvino = runtime.openvino()
     graph = openvino.Core().read_model(model=form.xml, weights=form.weights)
     openvino.save_model(graph, folder / f"{artefact.NETWORK}.xml", compress_to_fp16=True)
-    halves = {
-        f"{kind}_{place}": array.astype(np.float16)
+    arrays: dict[str, NDArray[Any]] = {
+        f"{kind}_{place}": array if np.abs(array).max() > LARGEST_HALF else array.astype(np.float16)
         for place, layer in enumerate(form.head)
         for kind, array in zip(("kernel", "bias"), layer, strict=True)
     }
-    np.savez(folder / artefact.HEAD, **halves)
+    if any((names != "relu").any() for names in form.activations):
+        arrays |= {f"activation_{place}": names for place, names in enumerate(form.activations)}
+    np.savez(folder / artefact.HEAD, **arrays)

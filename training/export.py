@@ -1,9 +1,9 @@
-"""Trained Hare Run network + what is known of it -> models/<name>/: Keras file, compiled form, head, distribution, golden pictures, card.
+"""The artefact of a trained network, models/<name>/: Keras file, compiled form, head, distribution, golden pictures, card.
 
 Run:     python -m training.export KERAS_FILE --out models/NAME [--card FOLDER] [--classes acne,eczema,healthy]
 Cost:    about half a minute.
-Expects: a .keras or .h5 file of one functional network: EfficientNet and ResNet side by side, or one of them, global averages,
-         dense layers, softmax; from this project or from elsewhere.
+Expects: a .keras or .h5 file of Keras 2 or 3, from this project or from elsewhere; docs/keras-files.md lists the networks that are
+         taken. It is read as the service reads it, and must answer as the Keras does that wrote it.
 
 Without --card nothing is known of how good the network is: its card says so, and the service marks all that it says as
 experimental. A card that is taken over keeps its figures only where it names this very file; other weights were not measured.
@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import importlib
+import shutil
 import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -46,15 +48,10 @@ def main() -> None:
         raise BadInput(f"{options.network}: expected a file that ends in {' or '.join(keras_files.SUFFIXES)}.")
     data, classes = options.network.read_bytes(), named(options.classes)
     parent = (model_card.read(options.card), options.card) if options.card else None
-    form = keras_files.read(
-        data, options.network.suffix
-    )  # looked at, apart from this process, before Keras opens it here
-    check_side(form, options.network)
+    form = keras_files.read(data, options.network.suffix)  # refuses what must not be opened, before Keras opens it here
+    check_demographics(form, options.network)
     card = card_of(data, options.network.name, options.out.name, form, parent, classes)
-    import keras
-
-    network = keras.models.load_model(options.network, compile=False)
-    written = export(network, options.out, card, inherited(data, parent, form), form=form)
+    written = export_file(options.network, form, options.out, card, inherited(data, parent, form))
     size_mb = sum(file.size_bytes for file in written.files.values() if file.serving) / 1e6
     print(f"{options.out}: {len(written.classes)} classes, {size_mb:.1f} MB to serve")
     if reason := artefact.silence_reason(written):
@@ -85,18 +82,17 @@ def named(classes: str | None) -> tuple[str, ...]:
     return names
 
 
-def check_side(form: KerasForm, path: Path) -> None:
-    """See that the network takes the pictures that the service gives.
+def side_of(form: KerasForm) -> int:
+    """Return the side of the pictures that a network takes, in px."""
+    return int(runtime.openvino().Core().read_model(model=form.xml, weights=form.weights).input(0).shape[1])
+
+
+def check_demographics(form: KerasForm, path: Path) -> None:
+    """Check that the second input, if there is one, takes what the service gives.
 
     Raises:
-        BadInput: it takes others.
+        BadInput: it takes something else.
     """
-    shape = runtime.openvino().Core().read_model(model=form.xml, weights=form.weights).input(0).shape
-    if tuple(shape) != (1, SIDE_PX, SIDE_PX, 3):
-        raise BadInput(
-            f"{path}: takes pictures of {shape[1]} × {shape[2]} px; the service gives {SIDE_PX} × {SIDE_PX}. Build and train "
-            "it for that size."
-        )
     if form.demographics not in (0, preprocessing.DEMOGRAPHICS_WIDTH):
         raise BadInput(
             f"{path}: its second input takes {form.demographics} numbers; the service gives "
@@ -120,12 +116,14 @@ def card_of(
         raise BadInput(f"{file}: answers {count} classes; named were {len(names)}: {', '.join(classes or names)}.")
     if parent and is_of(parent[0], sha256):
         return parent[0]
-    bare = artefact.bare_card(sha256, len(data), Path(file).suffix, names)
+    kind = model_card.MULTILABEL if form.is_multilabel else model_card.ONE_CLASS
+    bare = artefact.bare_card(sha256, len(data), Path(file).suffix, names, kind)
     taken = replace(
         parent[0] if parent else bare,
         name=parent[0].name if parent else name,
         version=bare.version,
-        inputs=inputs(form.demographics),
+        output_kind=kind,
+        inputs=inputs(form.demographics, side_of(form)),
         thresholds={
             key: value for key, value in (parent[0] if parent else bare).thresholds.items() if key != "distance"
         },
@@ -156,8 +154,10 @@ def inherited(data: bytes, parent: Parent | None, form: KerasForm) -> Distributi
     return distribution.read(model_card.verified_bytes(card, folder, artefact.DISTRIBUTION), features)
 
 
-def inputs(demographics: int) -> tuple[ModelInput, ...]:
-    picture = ModelInput("image", (1, SIDE_PX, SIDE_PX, 3), "NHWC", "uint8", preprocessing.FACE)
+def inputs(demographics: int, side_px: int = SIDE_PX) -> tuple[ModelInput, ...]:
+    """Return what a card says of a network's inputs."""
+    fed = preprocessing.FACE.replace(str(SIDE_PX), str(side_px))
+    picture = ModelInput("image", (1, side_px, side_px, 3), "NHWC", "uint8", fed)
     said = ModelInput("demographics", (1, demographics), "NC", "float32", preprocessing.DEMOGRAPHICS)
     return (picture, said) if demographics else (picture,)
 
@@ -169,9 +169,8 @@ def export(
     known: Distribution | None = None,
     *,
     keep_keras: bool = True,
-    form: KerasForm | None = None,
 ) -> ModelCard:
-    """Write an artefact, open it once as the service does, and put it in its place; its card.
+    """Write an artefact, open it once as the service does, and put it in its place; return its card.
 
     Args:
         network: of `networks.hare_run`, or of its structure.
@@ -179,18 +178,62 @@ def export(
         card: all but its files.
         known: of the training features; None where it is not known: the artefact then cannot tell what is unfamiliar.
         keep_keras: write the Keras file too (117 MB).
-        form: of the network, where it was read before.
 
     Raises:
         BadModel: what was written would not be served; the folder stays as it was.
     """
     with artefact_files.unfinished(folder) as made:
         network.save(made / KERAS_FILE)
-        form = form or keras_files.read((made / KERAS_FILE).read_bytes(), Path(KERAS_FILE).suffix)
-        side_px = next(port.shape[1] for port in network.inputs if len(port.shape) == 4)
-        pictures = golden.golden_pictures(side_px)
-        answers = Golden(pictures, golden.logits_of(network, pictures))
-        return artefact_files.finish(made, folder, card, form, answers, known, keep_keras=keep_keras)
+        form = keras_files.read((made / KERAS_FILE).read_bytes(), Path(KERAS_FILE).suffix)
+        answers = answers_of(network, form)
+        return artefact_files.finish(made, folder, card, form, answers, known, KERAS_FILE if keep_keras else None)
+
+
+def export_file(
+    path: Path, form: KerasForm, folder: Path, card: ModelCard, known: Distribution | None = None
+) -> ModelCard:
+    """Write the artefact of a Keras file, which is kept as it is, as `export`; return its card.
+
+    Args:
+        path: of the file.
+        form: what `keras_files.read` made of it.
+        folder, card, known: as of `export`.
+
+    Raises:
+        BadInput: Keras cannot open it here.
+        BadModel: as `export`.
+    """
+    kept = artefact_files.KERAS_FILES[keras_files.SUFFIXES.index(path.suffix)]
+    answers = answers_of(opened(path, form), form)
+    with artefact_files.unfinished(folder) as made:
+        shutil.copyfile(path, made / kept)
+        return artefact_files.finish(made, folder, card, form, answers, known, kept)
+
+
+def opened(path: Path, form: KerasForm) -> keras.Model:
+    """Return the network of a file that was read before, opened by the Keras that wrote it.
+
+    Raises:
+        BadInput: that Keras is not installed, or cannot open it.
+    """
+    try:
+        module = importlib.import_module("tf_keras" if form.keras == 2 else "keras")
+        return module.models.load_model(path, compile=False)
+    except ModuleNotFoundError as error:
+        raise BadInput(
+            f"{path}: was written by Keras 2, and {error.name} is not installed; run make train-env."
+        ) from error
+    except (ValueError, TypeError, LookupError, AttributeError, RuntimeError, OSError) as error:
+        raise BadInput(
+            f"{path}: the Keras of this environment cannot open it ({keras_files.reason(error)}); open it where it was saved, "
+            "and save it anew with a newer Keras 3."
+        ) from error
+
+
+def answers_of(network: keras.Model, form: KerasForm) -> Golden:
+    """Return drawn pictures with a network's own answers, which what is served must give, too."""
+    pictures = golden.golden_pictures(side_of(form))
+    return Golden(pictures, golden.logits_of(network, pictures, form.ending, single=form.single))
 
 
 def export_severities(
@@ -212,8 +255,7 @@ def export_severities(
     Raises:
         BadModel: as `export`.
     """
-    side_px = runtime.openvino().Core().read_model(model=form.xml, weights=form.weights).input(0).shape[1]
-    pictures = golden.golden_pictures(side_px)
+    pictures = golden.golden_pictures(side_of(form))
     with artefact_files.unfinished(folder) as made:
         return artefact_files.finish(made, folder, card, form, Golden(pictures, answer(pictures)), known)
 

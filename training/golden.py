@@ -1,4 +1,4 @@
-"""Trained network -> drawn faces and its answers to them, kept so that whoever serves it can see that it still gives them."""
+"""Drawn faces and the answers of a trained network to them, kept so that whoever serves it can check that it still gives them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import logit
 
 from analyzer.preprocessing import SIDE_PX
 from training.data.degradations import degrade
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     import keras
 
 GOLDEN_SEED, GOLDEN_PICTURES = 3, 6
+LEAST_SHARE = np.float32(1e-6)  # of a probability, so that its logit is finite
 TONES = ((235, 200, 180), (205, 160, 130), (170, 120, 90), (120, 80, 60), (80, 52, 40), (215, 150, 140))
 
 
@@ -25,17 +27,29 @@ def golden_pictures(side_px: int = SIDE_PX) -> NDArray[np.uint8]:
     return np.stack([_drawn_face(rng, tone, side_px) for tone in TONES[:GOLDEN_PICTURES]])
 
 
-def logits_of(network: keras.Model, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """(N, classes) float32 of (N, side, side, 3) uint8 pictures about whose person nothing was said.
+def logits_of(
+    network: keras.Model, pictures: NDArray[np.uint8], ending: str = "softmax", *, single: bool = False
+) -> NDArray[np.float32]:
+    """Return the logits (N, classes) float32 of pictures about whose person nothing was said.
 
-    They are the logarithms of the probabilities, which differ from the network's own logits by one number in each row.
+    Those of a softmax are the logarithms of the probabilities, which differ from the network's own logits by one number in each row.
+
+    Args:
+        network: of Keras 2 or 3.
+        pictures: (N, side, side, 3) uint8.
+        ending: the last activation: ``"softmax"``, ``"sigmoid"`` or ``"linear"``.
+        single: one output stands for two classes, absent and present.
     """
     given = [
         pictures.astype(np.float32) if len(port.shape) == 4 else np.zeros((len(pictures), port.shape[1]), np.float32)
         for port in network.inputs
     ]
-    shares = np.asarray(network.predict(given if len(given) > 1 else given[0], verbose=0, batch_size=2), np.float32)
-    return np.log(np.maximum(shares, np.finfo(np.float32).tiny))
+    answers = np.asarray(network.predict(given if len(given) > 1 else given[0], verbose=0, batch_size=2), np.float32)
+    if ending == "softmax":
+        return np.log(np.maximum(answers, np.finfo(np.float32).tiny))
+    if ending == "sigmoid":
+        answers = logit(np.clip(answers, LEAST_SHARE, 1 - LEAST_SHARE))
+    return np.concatenate([np.zeros_like(answers), answers], axis=1) if single else answers
 
 
 def _drawn_face(rng: np.random.Generator, tone: tuple[int, int, int], side_px: int) -> NDArray[np.uint8]:

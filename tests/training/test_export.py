@@ -18,6 +18,7 @@ from analyzer import artefact, model_card, preprocessing  # noqa: E402
 from analyzer.errors import BadModel  # noqa: E402
 from analyzer.preprocessing import DEMOGRAPHICS_WIDTH  # noqa: E402
 from analyzer.values import Demographics  # noqa: E402
+from tests import keras_kinds  # noqa: E402
 from training import artefact_files, command, export, golden, networks  # noqa: E402
 
 CLASSES = ("acne", "eczema", "healthy")
@@ -142,9 +143,10 @@ def test_a_card_that_is_taken_over_keeps_its_figures_for_its_own_file_alone(
     figure = {artefact.EARNED: model_card.Metric(0.9, (0.8, 1.0), 50)}
     card = replace(card, metrics=model_card.Measured(figure, {}, {}), calibration=model_card.Calibration(2.0, 0.1))
     model_card.write(card, tmp_path / "first", [name for name, file in card.files.items()])
-    own = tmp_path / "first" / artefact_files.KERAS_FILE
+    own = tmp_path / "first" / "best_facial_model.h5"
     exported(monkeypatch, own, "--card", tmp_path / "first", "--out", tmp_path / "second")
-    exported(monkeypatch, foreign, "--card", tmp_path / "first", "--out", tmp_path / "third")
+    drawn_network(SIDE_PX).save(tmp_path / "other.keras")
+    exported(monkeypatch, tmp_path / "other.keras", "--card", tmp_path / "first", "--out", tmp_path / "third")
     same, other = (model_card.read(tmp_path / name) for name in ("second", "third"))
     assert (same.metrics.overall, same.calibration) == (figure, model_card.Calibration(2.0, 0.1))
     assert (other.metrics.overall, other.calibration, other.classes) == ({}, None, card.classes)
@@ -169,15 +171,42 @@ def test_what_cannot_be_used_ends_in_a_sentence(
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize(
-    ("side_px", "demographics", "words"), [(64, 0, "pictures of 64 × 64 px"), (224, 3, "takes 3 numbers")]
-)
-def test_a_network_that_the_service_cannot_feed(
-    side_px: int, demographics: int, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    drawn_network(side_px, demographics=demographics).save(tmp_path / "odd.keras")
-    with pytest.raises(SystemExit, match=words):
+def test_a_network_that_the_service_cannot_feed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn_network(SIDE_PX, demographics=3).save(tmp_path / "odd.keras")
+    with pytest.raises(SystemExit, match="takes 3 numbers"):
         exported(monkeypatch, tmp_path / "odd.keras", "--out", tmp_path / "out", "--classes", "acne,eczema,healthy")
+
+
+@pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5:UserWarning")
+@pytest.mark.parametrize(
+    ("module", "suffix", "name", "count"),
+    [
+        ("keras", ".keras", "normalised head", 4),
+        ("keras", ".h5", "ending: sigmoid", 4),
+        ("tf_keras", ".h5", "preprocessing: caffe", 4),
+        ("tf_keras", ".h5", "activation gelu", 4),
+        ("tf_keras", ".keras", "ending: logits of one", 2),
+    ],
+)
+def test_what_people_bring_becomes_an_artefact_that_answers_as_their_keras_does(
+    module: str, suffix: str, name: str, count: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    k = pytest.importorskip(module, reason="Keras 2 is in the training environment only: make train-env")
+    network = keras_kinds.stir(keras_kinds.QUICK[name](k))
+    network.save(tmp_path / f"theirs{suffix}")
+    classes = ("acne", "eczema", "redness", "healthy")[:count]
+    exported(monkeypatch, tmp_path / f"theirs{suffix}", "--out", tmp_path / "out", "--classes", ",".join(classes))
+    opened = artefact.open_folder(tmp_path / "out", precision="f32")
+    assert opened.self_test.startswith("passed: 6 golden pictures")
+    kept = f"best_facial_model{suffix}"
+    assert (tmp_path / "out" / kept).read_bytes() == (tmp_path / f"theirs{suffix}").read_bytes()
+    assert (opened.side_px, opened.card.inputs[0].preprocessing) == (64, "aligned-face-64")
+    assert opened.card.output_kind == ("multilabel" if name == "ending: sigmoid" else "one_class")
+    picture = keras_kinds.pictures(1)
+    wanted = network.predict(picture.astype(np.float32), verbose=0)[0]
+    shares = wanted if count == 4 else [1 - 1 / (1 + np.exp(-wanted[0])), 1 / (1 + np.exp(-wanted[0]))]
+    given = list(opened.predict(picture[0], Demographics()).probabilities.values())
+    assert given == pytest.approx(list(map(float, shares)), abs=2e-3)
 
 
 def test_files_that_are_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
