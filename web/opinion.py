@@ -46,6 +46,7 @@ def block(report: Report) -> shapes.Ensemble | None:
 
 
 def _kind(prediction: Prediction) -> EnsembleKind:
+    """Return how the probabilities are read."""
     if prediction.grades is not None:
         return EnsembleKind.MULTILABEL_SEVERITY
     return EnsembleKind.MULTILABEL if prediction.independent else EnsembleKind.ONE_CLASS

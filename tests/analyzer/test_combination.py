@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import pytest
@@ -44,6 +45,17 @@ def test_classes_are_added_up_to_outcomes_that_may_be_told(shares: list[float]) 
     assert sum(outcomes.values()) == pytest.approx(1.0)
     assert outcomes[PROFESSIONAL] == pytest.approx(sum(probabilities[name] for name in UNSTATED))
     assert list(outcomes.values()) == sorted(outcomes.values(), reverse=True)
+
+
+@given(st.lists(st.floats(0.0, 1.0), min_size=len(CLASSES), max_size=len(CLASSES)))
+def test_classes_that_are_each_there_or_not_make_outcomes_of_any_of_them(shares: list[float]) -> None:
+    """The probability of an outcome is that not all of its classes are absent; it never leaves 0..1."""
+    probabilities = dict(zip(CLASSES, shares, strict=True))
+    outcomes = judge(prediction(probabilities, independent=True), CLEAR).outcomes
+    absent = math.prod(1 - probabilities[name] for name in UNSTATED)
+    assert outcomes[PROFESSIONAL] == pytest.approx(1 - absent, abs=1e-9)
+    assert (outcomes["acne"], outcomes[HEALTHY]) == (probabilities["acne"], probabilities["healthy"])
+    assert all(0 <= probability <= 1 for probability in outcomes.values())
 
 
 @pytest.mark.parametrize("name", [*CONDITIONS, HEALTHY])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from itertools import pairwise
 
 import numpy as np
@@ -9,6 +10,8 @@ import pytest
 from numpy.typing import NDArray
 
 from analyzer import head
+from analyzer.activations import ACTIVATIONS
+from analyzer.errors import BadModel
 from analyzer.head import Head
 
 
@@ -46,6 +49,52 @@ def test_gradient_is_that_of_finite_differences(dense: Head, known: NDArray[np.f
         for one in np.eye(11, dtype=np.float32)
     ]
     assert dense.gradient(known, index) == pytest.approx(np.array(slopes), abs=2e-2)
+
+
+@pytest.mark.parametrize("name", [*ACTIVATIONS, "mixed"])
+def test_gradient_behind_every_activation_is_that_of_finite_differences(
+    name: str, dense: Head, known: NDArray[np.float32]
+) -> None:
+    number = {"clipped_relu": ":1.5", "leaky_relu": ":0.2", "elu": ":0.7", "hard_sigmoid": ":0.2"}.get(name, "")
+    names = np.array([f"{name}{number}"] if name != "mixed" else ["relu", "linear", "tanh", "silu"] * 2)
+    layers = [(kernel / 3, bias) for kernel, bias in zip(dense.kernels, dense.biases, strict=True)]
+    bent = head.of_layers(layers, [names, names[:6]])
+    step = 1e-3
+    slopes = [
+        float(bent.logits(known + np.float32(step) * row)[0] - bent.logits(known - np.float32(step) * row)[0])
+        / (2 * step)
+        for row in np.eye(11, dtype=np.float32)
+    ]
+    assert np.ptp(slopes) > 1e-3
+    assert bent.gradient(known, 0) == pytest.approx(np.array(slopes), abs=2e-2, rel=5e-3)
+
+
+def test_activations_are_read_with_the_head_and_unknown_ones_refused(dense: Head, known: NDArray[np.float32]) -> None:
+    arrays = {f"kernel_{place}": kernel for place, kernel in enumerate(dense.kernels)}
+    arrays |= {f"bias_{place}": bias for place, bias in enumerate(dense.biases)}
+    for names, fits in ((["tanh"], True), (["tanh"] * 8, True), (["tanh"] * 5, False), (["glu"], False)):
+        file = io.BytesIO()
+        np.savez(file, **arrays, activation_0=np.array(names), activation_1=np.array(["relu"]))
+        if fits:
+            hidden = np.maximum(
+                np.tanh(known @ dense.kernels[0] + dense.biases[0]) @ dense.kernels[1] + dense.biases[1], 0
+            )
+            wanted = hidden @ dense.kernels[2] + dense.biases[2]
+            assert head.read(file.getvalue()).logits(known) == pytest.approx(wanted, abs=1e-4)
+        else:
+            with pytest.raises(BadModel, match="activations"):
+                head.read(file.getvalue())
+
+
+def test_activation_map_of_flattened_maps_and_of_maps_of_two_sizes() -> None:
+    fine, coarse = np.zeros((4, 4, 1), np.float32), np.ones((2, 2, 1), np.float32)
+    fine[0, 0] = 4.0
+    flat = np.concatenate([np.full(16, 1 / 16), np.full(4, 1 / 4)]).astype(np.float32)
+    pooled = np.array([1.0, 1.0], np.float32)
+    shown = [head.activation_map([fine, coarse], gradient) for gradient in (flat, pooled)]
+    wanted = np.full((4, 4), 0.5)
+    wanted[0, 0] = 1.0
+    assert [each.tolist() for each in shown] == [wanted.tolist()] * 2
 
 
 def test_activation_map_is_the_gradient_weighted_sum_of_maps_without_what_speaks_against() -> None:
