@@ -16,8 +16,9 @@ from analyzer import runtime
 from analyzer.keras_checks import quoted, refuse
 from analyzer.keras_config import FUNCTIONAL, INPUT, INPUT_SHAPES, Layer, Network, Reference, references
 from analyzer.keras_files import DenseNumbers, reason
-from analyzer.keras_layers import CHANNELS_FIRST, IDLE, KEEP_ONE_NUMBER, LAYERS
+from analyzer.keras_layers import CHANNELS_FIRST, IDLE, LAYERS
 from analyzer.keras_operations import AS_LAYERS, OPERATIONS
+from analyzer.keras_shapes import KEEP_ONE_NUMBER
 from analyzer.keras_tensors import DenseLayer, Maps, Source, Vector, of_source
 from analyzer.keras_use import OTHER_LAYERS, Use, Value, kind_of, opset
 from analyzer.keras_weights import Weights
@@ -213,8 +214,7 @@ def _resolved(part: Any, values: dict[tuple[str, int], list[Value]]) -> Any:
 def _ended(vector: Vector) -> tuple[list[DenseLayer], str]:
     """Return the dense layers to the logits, and the activation behind them; one number becomes the logits of two classes."""
     layers, ending = list(vector.layers), "linear"
-    untouched = vector.kernel.ndim == 1 and (vector.kernel == 1).all() and not vector.bias.any()
-    if layers and untouched:
+    if layers and not vector.has_step:
         last = layers.pop()
         names = {name for name, _ in last.activations}
         ending = names.pop() if len(names) == 1 else "several activations"

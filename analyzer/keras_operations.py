@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from analyzer.keras_checks import quoted
-from analyzer.keras_layers import Rule, activated, scaled
+from analyzer.keras_layers import activated, scaled
 from analyzer.keras_tensors import Maps, Plane, Vector, total
-from analyzer.keras_use import Use, Value, opset
+from analyzer.keras_use import Rule, Use, Value, opset
 
 KEYWORDS = ("x", "x1", "value", "values", "tensors", "y", "x2", "bias")  # of operands, in their order
 AS_LAYERS = "Write it as layers instead (Rescaling, Normalization, Concatenate, Activation), and save the network anew."

@@ -97,6 +97,11 @@ class Vector:
         return int(self.bias.size)
 
     @property
+    def has_step(self) -> bool:
+        """Whether the linear step changes anything."""
+        return self.kernel.ndim > 1 or bool((self.kernel != 1).any() or self.bias.any())
+
+    @property
     def matrix(self) -> Doubles:
         """The linear step as a matrix."""
         return np.diag(self.kernel) if self.kernel.ndim == 1 else self.kernel

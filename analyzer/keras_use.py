@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -16,6 +16,8 @@ from analyzer.keras_tensors import Maps, Plane, Vector
 from analyzer.keras_weights import Numbers, Weights
 
 Value = Maps | Plane | Vector
+Rule = Callable[["Use"], Value]
+LAST = (-1, 3, [-1], [3], 1, [1])  # axes of the channels in maps and vectors
 PRECISIONS = ("float32", "float64", "mixed_float16", "mixed_bfloat16")  # their weights are float32 or better
 OTHER_LAYERS = "Rebuild the network without it, from the layers that docs/keras-files.md lists, and save it anew."
 UNUSED = re.compile(  # settings that change nothing of what a saved network answers
@@ -228,3 +230,24 @@ def _values(argument: Any) -> Iterator[Value]:
             yield from _values(part)
     elif isinstance(argument, dict):
         yield from _values(list(argument.values()))
+
+
+def after(use: Use, maps: Maps, node: Any) -> Maps:
+    """Return maps that a layer made of others."""
+    return Maps(node if hasattr(node, "get_node") else node.output(0), maps.kinds | {use.kind})
+
+
+def pair(value: Any) -> tuple[Any, Any]:
+    """Return a setting for rows and for columns, which may stand alone."""
+    return (value[0], value[1]) if isinstance(value, list) else (value, value)
+
+
+def padding_of(use: Use) -> str:
+    """Return the padding as OpenVINO names it."""
+    use.must(padding=("valid", "same"))
+    return {"valid": "valid", "same": "same_upper"}[use.setting("padding", "valid")]
+
+
+def node_of(numbers: Any) -> Any:
+    """Return a constant; left to itself OpenVINO makes a list of all numbers first."""
+    return opset().constant(np.ascontiguousarray(numbers, np.float32))

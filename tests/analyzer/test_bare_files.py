@@ -17,8 +17,9 @@ from analyzer.settings import StoreSettings
 from tests import keras_two
 from tests.analyzer import store_server
 from tests.analyzer.store_server import BUCKET, Line
-from tests.keras_kinds import augmented, of_picture, pictures, stir
+from tests.keras_kinds import augmented
 from tests.keras_networks import keras, saved
+from tests.keras_parts import of_picture, pictures, stir
 
 CLASSES = ("acne", "eczema", "redness", "healthy")
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras' own

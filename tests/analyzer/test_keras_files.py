@@ -19,9 +19,9 @@ from analyzer.values import Demographics
 from tests import keras_two
 from tests.keras_answers import answers_of, converted
 from tests.keras_kinds import QUICK
-from tests.keras_kinds import pictures as larger_pictures
-from tests.keras_kinds import stir as stir_kind
 from tests.keras_networks import SIDE_PX, keras, layers, pictures, saved, small, stir
+from tests.keras_parts import pictures as larger_pictures
+from tests.keras_parts import stir as stir_kind
 from training import networks
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras' own

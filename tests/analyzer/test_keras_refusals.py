@@ -15,8 +15,9 @@ from analyzer import artefact, keras_files
 from analyzer.errors import BadModel
 from analyzer.keras_files import SUFFIXES
 from tests.keras_answers import converted
-from tests.keras_kinds import QUICK, base, ended, of_features, of_picture, pooled, tiny
+from tests.keras_kinds import QUICK
 from tests.keras_networks import archive, keras, layers, members_of, saved, small
+from tests.keras_parts import base, ended, of_features, of_picture, pooled, tiny
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras' own
 LONG_NAME = "a_layer_whose_name_is_as_long_as_people_make_them_when_they_put_the_whole_history_of_a_model_into_it"

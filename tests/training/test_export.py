@@ -18,7 +18,7 @@ from analyzer import artefact, model_card, preprocessing  # noqa: E402
 from analyzer.errors import BadModel  # noqa: E402
 from analyzer.preprocessing import DEMOGRAPHICS_WIDTH  # noqa: E402
 from analyzer.values import Demographics  # noqa: E402
-from tests import keras_kinds  # noqa: E402
+from tests import keras_kinds, keras_parts  # noqa: E402
 from training import artefact_files, command, export, golden, networks  # noqa: E402
 
 CLASSES = ("acne", "eczema", "healthy")
@@ -192,7 +192,7 @@ def test_what_people_bring_becomes_an_artefact_that_answers_as_their_keras_does(
     module: str, suffix: str, name: str, count: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     k = pytest.importorskip(module, reason="Keras 2 is in the training environment only: make train-env")
-    network = keras_kinds.stir(keras_kinds.QUICK[name](k))
+    network = keras_parts.stir(keras_kinds.QUICK[name](k))
     network.save(tmp_path / f"theirs{suffix}")
     classes = ("acne", "eczema", "redness", "healthy")[:count]
     exported(monkeypatch, tmp_path / f"theirs{suffix}", "--out", tmp_path / "out", "--classes", ",".join(classes))
@@ -202,7 +202,7 @@ def test_what_people_bring_becomes_an_artefact_that_answers_as_their_keras_does(
     assert (tmp_path / "out" / kept).read_bytes() == (tmp_path / f"theirs{suffix}").read_bytes()
     assert (opened.side_px, opened.card.inputs[0].preprocessing) == (64, "aligned-face-64")
     assert opened.card.output_kind == ("multilabel" if name == "ending: sigmoid" else "one_class")
-    picture = keras_kinds.pictures(1)
+    picture = keras_parts.pictures(1)
     wanted = network.predict(picture.astype(np.float32), verbose=0)[0]
     shares = wanted if count == 4 else [1 - 1 / (1 + np.exp(-wanted[0])), 1 / (1 + np.exp(-wanted[0]))]
     given = list(opened.predict(picture[0], Demographics()).probabilities.values())

@@ -14,7 +14,8 @@ pytest.importorskip("tensorflow", reason="TensorFlow is in the training environm
 
 from analyzer.errors import BadModel
 from tests.keras_answers import answers_of, converted
-from tests.keras_kinds import QUICK, WHOLE, base, ended, of_picture, pictures, pooled, stir
+from tests.keras_kinds import QUICK, WHOLE
+from tests.keras_parts import base, ended, of_picture, pictures, pooled, stir
 
 MODULES = ("keras", "tf_keras")
 UNSAVED = {  # Keras itself cannot save them
