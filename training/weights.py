@@ -105,7 +105,7 @@ def network(choice: str, trained: Path | None = None) -> keras.Model:
         else:
             keras_files.read(path.read_bytes(), path.suffix)  # refuses what is no plain network before Keras opens it
             networks.take_backbones(answer, keras.models.load_model(path, compile=False))
-    except (ValueError, OSError, KeyError) as error:
+    except (ValueError, TypeError, OSError, KeyError) as error:  # TypeError: a file of Keras 2
         first = next(iter(str(error).splitlines()), type(error).__name__)
         raise BadInput(
             f"--weights {path}: does not hold the backbones of a Hare Run network ({first:.200}); make it anew with "
