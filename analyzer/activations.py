@@ -1,6 +1,7 @@
 """Activations of dense layers and their slopes, in NumPy.
 
-A name may carry a number behind a colon: ``"leaky_relu:0.2"`` has the slope 0.2 below zero. Formulas are those of `keras.activations`.
+All but softmax work on each number by itself. A name may carry a number behind a colon: ``"leaky_relu:0.2"`` has the slope 0.2 below
+zero. Formulas are those of `keras.activations`.
 """
 
 from __future__ import annotations
@@ -10,9 +11,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import erf, expit
+from scipy.special import erf, expit, logit
 
 Array = NDArray[np.float32]
+SOFTMAX = "softmax"  # the one that binds numbers together
+LEAST_SHARE = 1e-7  # of a probability whose logit is taken
 SELU_ALPHA, SELU_SCALE = 1.6732632423543772, 1.0507009873554805  # Klambauer et al., NeurIPS 2017
 TANH_GELU, TANH_GELU_CUBE = (2 / np.pi) ** 0.5, 0.044715  # Hendrycks & Gimpel, arXiv 1606.08415
 
@@ -41,6 +44,14 @@ def slope(name: str, x: Array) -> Array:
     return np.asarray(function.slope(x, number), np.float32)
 
 
+def backward(name: str, x: Array, gradient: Array) -> Array:
+    """Return the gradient by the numbers before an activation, (N,), from that by the numbers behind it."""
+    if name.startswith(SOFTMAX):
+        share = _softmax(x, 0)
+        return np.asarray(share * (gradient - (gradient * share).sum()), np.float32)
+    return gradient * slope(name, x)
+
+
 def is_known(name: str) -> bool:
     """Return whether a name can be computed."""
     base, colon, number = name.partition(":")
@@ -52,8 +63,18 @@ def _parsed(name: str) -> tuple[Activation, float]:
     return ACTIVATIONS[base], float(number or 0)
 
 
+def _softmax(x: Array, _: float) -> Array:
+    """Return the softmax of all numbers; that behind the colon of its name only tells one softmax of a layer from another."""
+    raised = np.exp(x - x.max())
+    return np.asarray(raised / raised.sum())
+
+
 def _sigmoid(x: Array, _: float) -> Array:
     return np.asarray(expit(x))
+
+
+def _inside(x: Array) -> Array:
+    return np.clip(x, LEAST_SHARE, 1 - LEAST_SHARE)
 
 
 def _silu_slope(x: Array, _: float) -> Array:
@@ -114,6 +135,12 @@ ACTIVATIONS: Mapping[str, Activation] = {
         lambda x, below: np.where(x > 0, x, below * x), lambda x, below: np.where(x > 0, 1, below)
     ),
     "linear": Activation(lambda x, _: x, lambda x, _: np.ones_like(x)),
+    "log": Activation(
+        lambda x, _: np.log(np.maximum(x, LEAST_SHARE)), lambda x, _: (x > LEAST_SHARE) / np.maximum(x, LEAST_SHARE)
+    ),
+    "logit": Activation(
+        lambda x, _: logit(_inside(x)), lambda x, _: (x == _inside(x)) / (_inside(x) * (1 - _inside(x)))
+    ),
     "mish": Activation(lambda x, _: x * np.tanh(np.logaddexp(0, x)), _mish_slope),
     "relu": Activation(lambda x, _: np.maximum(x, 0), lambda x, _: x > 0),
     "selu": Activation(
@@ -121,6 +148,7 @@ ACTIVATIONS: Mapping[str, Activation] = {
     ),
     "sigmoid": Activation(_sigmoid, lambda x, _: expit(x) * (1 - expit(x))),
     "silu": Activation(lambda x, _: x * expit(x), _silu_slope),
+    SOFTMAX: Activation(_softmax, lambda x, _: _softmax(x, 0) * (1 - _softmax(x, 0))),
     "softplus": Activation(_softplus, _sigmoid),
     "softsign": Activation(lambda x, _: x / (1 + np.abs(x)), lambda x, _: 1 / (1 + np.abs(x)) ** 2),
     "tanh": Activation(lambda x, _: np.tanh(x), lambda x, _: 1 - np.tanh(x) ** 2),

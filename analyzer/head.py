@@ -59,7 +59,7 @@ class Head:
         sums = self._sums(known)
         gradient = self.kernels[-1][:, index]
         for kernel, total, names in zip(self.kernels[-2::-1], sums[-2::-1], self.activations[::-1], strict=True):
-            gradient = kernel @ (gradient * _by_name(activations.slope, names, total))
+            gradient = kernel @ _by_name(activations.backward, names, total, gradient)
         return np.asarray(gradient, np.float32)
 
     def _sums(self, known: Array) -> list[Array]:
@@ -137,13 +137,14 @@ def read(data: bytes) -> Head:
         raise BadModel(f"head.npz has no {error.args[0]}.", HINT) from None
 
 
-def _by_name(function: Callable[[str, Array], Array], names: Names, numbers: Array) -> Array:
-    """Return numbers behind their activations, or the slopes of those."""
+def _by_name(function: Callable[..., Array], names: Names, *numbers: Array) -> Array:
+    """Return what a function of a name and numbers makes of the outputs of each activation."""
     if names.size == 1:
-        return function(str(names[0]), numbers)
-    answer = np.empty_like(numbers)
+        return function(str(names[0]), *numbers)
+    answer = np.empty_like(numbers[0])
     for name in np.unique(names):
-        answer[names == name] = function(str(name), numbers[names == name])
+        places = names == name
+        answer[places] = function(str(name), *(each[places] for each in numbers))
     return answer
 
 

@@ -10,16 +10,16 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from analyzer import runtime
 from analyzer.keras_checks import quoted, refuse
 from analyzer.keras_config import FUNCTIONAL, INPUT, INPUT_SHAPES, Layer, Network, Reference, references
 from analyzer.keras_files import DenseNumbers, reason
+from analyzer.keras_head import head_of
 from analyzer.keras_layers import CHANNELS_FIRST, IDLE, LAYERS
 from analyzer.keras_operations import AS_LAYERS, OPERATIONS
 from analyzer.keras_shapes import KEEP_ONE_NUMBER
-from analyzer.keras_tensors import DenseLayer, Maps, Source, Vector, of_source
+from analyzer.keras_tensors import Maps, Source, Vector, of_source
 from analyzer.keras_use import OTHER_LAYERS, Use, Value, kind_of, opset
 from analyzer.keras_weights import Weights
 from analyzer.preprocessing import SIDE_PX
@@ -27,7 +27,6 @@ from analyzer.preprocessing import SIDE_PX
 MOST_SIDE_PX = 1024  # of the picture that a network takes
 MOST_NUMBERS = 1 << 26  # of one output inside the graph; the ensemble has 3 million
 MOST_USES = 20_000  # of layers; the ensemble has 430
-ENDINGS = ("softmax", "sigmoid", "linear")  # activations of the last layer
 RUNS_CODE = ("Lambda", "TorchModuleWrapper", "TFSMLayer", "JaxLayer", "FlaxLayer")
 NO_CODE = (
     "Replace it by Keras' own layers (preprocessing: Rescaling or Normalization, or preprocess_input on the tensor itself), "
@@ -37,8 +36,6 @@ ONE_INPUT = (
     "Build the network on one keras.Input of a square RGB picture, with all preprocessing inside, and save it anew."
 )
 ONE_OUTPUT = "Save keras.Model(inputs, outputs) with the output of the skin classes alone."
-PLAIN_END = "End the network in a Dense layer of one unit for each class with softmax, sigmoid or no activation."
-NO_TOP = "Build the backbone with include_top=False, pool its maps, add a Dense layer of your classes, and save the network anew."
 
 
 class Converted(NamedTuple):
@@ -70,17 +67,15 @@ def convert(network: Network, weights: Weights, keras: int) -> Converted:
         refuse(f"The network has {len(answers)} outputs; one is taken.", ONE_OUTPUT)
     if not isinstance(answers[0], Vector):
         refuse("The network ends in maps, not in one number for each class.", KEEP_ONE_NUMBER)
-    layers, ending = _ended(answers[0])
-    single = answers[0].width == 1
     pooled = [source for source in answers[0].sources if source.maps is not None]
     said = [source for source in answers[0].sources if source.maps is None]
     if not pooled:
         refuse("The answer of the network does not depend on the picture.", ONE_INPUT)
     if len({source.is_flat for source in pooled if source.maps and source.maps.height_width != (1, 1)}) > 1:
         refuse("Some maps are flattened and some are pooled.", "Pool all of them, or flatten all of them.")
-    first = layers[0]._replace(kernel=_reordered(layers[0].kernel, answers[0].sources, [*pooled, *said]))
-    head = tuple(_numbers(layer) for layer in (first, *layers[1:]))
-    return Converted(_graph(image, pooled), head, sum(source.width for source in said), ending, single, keras)
+    head, ending = head_of(answers[0], [*pooled, *said])
+    demographics = sum(source.width for source in said)
+    return Converted(_graph(image, pooled), head, demographics, ending, answers[0].width == 1, keras)
 
 
 def check_kinds(network: Network) -> None:
@@ -209,45 +204,6 @@ def _resolved(part: Any, values: dict[tuple[str, int], list[Value]]) -> Any:
     if isinstance(part, list):
         return [_resolved(each, values) for each in part]
     return {key: _resolved(each, values) for key, each in part.items()} if isinstance(part, dict) else part
-
-
-def _ended(vector: Vector) -> tuple[list[DenseLayer], str]:
-    """Return the dense layers to the logits, and the activation behind them; one number becomes the logits of two classes."""
-    layers, ending = list(vector.layers), "linear"
-    if layers and not vector.has_step:
-        last = layers.pop()
-        names = {name for name, _ in last.activations}
-        ending = names.pop() if len(names) == 1 else "several activations"
-        layers.append(DenseLayer(last.kernel, last.bias, (("linear", last.bias.size),)))
-    else:
-        layers.append(DenseLayer(vector.matrix, vector.bias, (("linear", vector.width),)))
-    if ending not in ENDINGS:
-        refuse(f"The network ends in {ending}, which gives no probabilities.", PLAIN_END)
-    if any(name == "softmax" for layer in layers for name, _ in layer.activations):
-        refuse("A softmax stands inside the head, as of a backbone with its ImageNet classes.", NO_TOP)
-    if layers[-1].bias.size == 1:
-        if ending == "softmax":
-            refuse("The network ends in a softmax of one number, which is always 1.", PLAIN_END)
-        last = layers.pop()
-        doubled = np.concatenate([np.zeros_like(last.kernel), last.kernel], axis=1)
-        layers.append(DenseLayer(doubled, np.array([0.0, last.bias[0]]), (("linear", 2),)))
-    return layers, ending
-
-
-def _reordered(kernel: NDArray[np.float64], sources: Sequence[Source], order: Sequence[Source]) -> NDArray[np.float64]:
-    """Return the rows of the first kernel as if the sources came in `order`."""
-    ends = np.cumsum([source.width for source in sources])
-    blocks = {id(source): kernel[end - source.width : end] for source, end in zip(sources, ends, strict=True)}
-    return np.concatenate([blocks[id(source)] for source in order])
-
-
-def _numbers(layer: DenseLayer) -> DenseNumbers:
-    kernel, bias = (np.ascontiguousarray(array, np.float32) for array in (layer.kernel, layer.bias))
-    if not (np.isfinite(kernel).all() and np.isfinite(bias).all()):
-        refuse("Numbers of the head are not finite.", "Save a network whose training did not diverge.")
-    names, counts = zip(*layer.activations, strict=True)
-    each = np.repeat(names, counts)
-    return DenseNumbers(kernel, bias, each[:1] if len(set(names)) == 1 else each)
 
 
 def _graph(image: Any, pooled: Sequence[Source]) -> Any:

@@ -131,6 +131,23 @@ def voting(k: Any, image: Any) -> Any:
     return k.layers.Softmax()(k.layers.Average()(logits))
 
 
+def voting_by(activation: str, merge: Callable[[Any, list[Any]], Any]) -> Callable[[Any, Any], Any]:
+    """Return a builder of two networks whose probabilities are merged."""
+
+    def build(k: Any, image: Any) -> Any:
+        x = k.layers.Rescaling(1 / 255)(image)
+        return merge(k, [ended(k, pooled(k, tiny(k, x, name)), activation) for name in ("first", "second")])
+
+    return build
+
+
+def classifier_inside(k: Any, image: Any) -> Any:
+    """Return a head on the probabilities of a whole classifier."""
+    inner = k.Input((SIDE_PX, SIDE_PX, 3))
+    classifier = k.Model(inner, ended(k, pooled(k, tiny(k, inner)), classes=20), name="classifier")
+    return ended(k, classifier(k.layers.Rescaling(1 / 255)(image)))
+
+
 def with_demographics(k: Any) -> Any:
     image, said = k.Input((SIDE_PX, SIDE_PX, 3)), k.Input((12,))
     features = pooled(k, tiny(k, k.layers.Rescaling(1 / 255)(image)))
@@ -242,6 +259,7 @@ QUICK: dict[str, Builder] = {
     "augmentation: every layer": of_picture(every_augmentation),
     "attention": of_picture(attention),
     "branches": of_picture(branches),
+    "classifier inside": of_picture(classifier_inside),
     "demographics": with_demographics,
     "ending: logits": of_features(lambda k, x: ended(k, x, None)),
     "ending: logits of one": of_features(lambda k, x: ended(k, x, None, 1)),
@@ -286,6 +304,9 @@ QUICK: dict[str, Builder] = {
     "sequence inside": of_picture(sequence_inside),
     "sequence without input": sequence_without_input,
     "voting": of_picture(voting),
+    "voting by probabilities": of_picture(voting_by("softmax", lambda k, shares: k.layers.Average()(shares))),
+    "voting by sigmoids": of_picture(voting_by("sigmoid", lambda k, shares: k.layers.Average()(shares))),
+    "voting by weights": of_picture(voting_by("softmax", lambda k, shares: 0.3 * shares[0] + 0.7 * shares[1])),
 }
 WHOLE: dict[str, Builder] = {
     "EfficientNetB0": nested("EfficientNetB0"),

@@ -62,12 +62,6 @@ def two_outputs(k: Any) -> Any:
     return k.Model(image, [ended(k, features), k.layers.Dense(1)(features)])
 
 
-def with_imagenet_classes(k: Any, image: Any) -> Any:
-    inner = k.Input((64, 64, 3))
-    classifier = k.Model(inner, ended(k, pooled(k, tiny(k, inner)), "softmax", 100), name="classifier")
-    return ended(k, classifier(image))
-
-
 def mixed_pooling(k: Any, image: Any) -> Any:
     maps = tiny(k, image)
     return ended(k, k.layers.Concatenate()([pooled(k, maps), k.layers.Flatten()(maps)]))
@@ -109,7 +103,16 @@ NETWORKS: dict[str, tuple[Callable[[Any], Any], str, str]] = {  # → builder, w
         "softmax, sigmoid or no activation",
     ),
     "softmax of one": (of_features(lambda k, x: ended(k, x, "softmax", 1)), "always 1", "one unit for each class"),
-    "softmax inside": (of_picture(with_imagenet_classes), "softmax stands inside the head", "include_top=False"),
+    "sum of probabilities": (
+        of_features(lambda k, x: k.layers.Add()([ended(k, x), ended(k, x)])),
+        "adds, scales or mixes probabilities",
+        "layers.Average",
+    ),
+    "percentages": (
+        of_features(lambda k, x: k.layers.Rescaling(100.0)(ended(k, x))),
+        "adds, scales or mixes",
+        "Average",
+    ),
     "unknown layer": (
         of_features(lambda k, x: ended(k, k.layers.LayerNormalization(name="norm")(x))),
         "the layer 'norm' (LayerNormalization), a class that is not taken",
