@@ -51,7 +51,7 @@ def test_gradient_is_that_of_finite_differences(dense: Head, known: NDArray[np.f
     assert dense.gradient(known, index) == pytest.approx(np.array(slopes), abs=2e-2)
 
 
-@pytest.mark.parametrize("name", sorted(ACTIVATIONS.keys() - {"log", "logit"}) + ["mixed"])
+@pytest.mark.parametrize("name", [*sorted(ACTIVATIONS.keys() - {"log", "logit"}), "mixed"])
 def test_gradient_behind_every_activation_is_that_of_finite_differences(
     name: str, dense: Head, known: NDArray[np.float32]
 ) -> None:
