@@ -7,9 +7,6 @@ brings it down takes nothing else with it (decision 0017). docs/keras-files.md l
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +15,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from analyzer import bounded_process
+from analyzer.bounded_process import Limits, ProcessFailed
 from analyzer.errors import BadModel, ModelUnavailable
 
 SUFFIXES = (".keras", ".h5")
@@ -25,11 +24,11 @@ MOST_BYTES = (
     1 << 30
 )  # of a file, and that all its numbers may announce; the ensemble has 0.12 GB, with an optimiser 0.36
 TIME_S = 120  # that reading may take; it takes 2 s on two cores
+MEMORY_BYTES = 4 << 30  # the ensemble needs 0.8 GB
 XML, WEIGHTS, HEAD, ANSWER = "network.xml", "network.bin", "head.npz", "answer.json"
 READER = "analyzer.keras_reader"
 TOO_LARGE = "Save the network without its optimiser: network.save(path, include_optimizer=False)."
 REPORT = "See docs/keras-files.md for what is taken; if the file is of that kind, report it with this sentence."
-PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL")  # no credentials for a process that opens files
 
 
 class DenseNumbers(NamedTuple):
@@ -98,25 +97,14 @@ def read(data: bytes, suffix: str) -> KerasForm:
 
 def _in_own_process(folder: Path, suffix: str) -> None:
     """Run `analyzer.keras_reader` on a private folder."""
-    command = [sys.executable, "-m", READER, str(folder), suffix]
-    environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
-    environment |= {"TMPDIR": str(folder)}
-    home = Path(__file__).resolve().parent.parent
+    limits = Limits(MEMORY_BYTES, 2 * TIME_S, TIME_S)
     try:
-        subprocess.run(
-            command,
-            cwd=home,
-            env=environment,
-            timeout=TIME_S,
-            check=True,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise BadModel(f"The Keras file was not read within {TIME_S} s.", REPORT) from error
-    except subprocess.CalledProcessError as error:
-        last = error.stderr.decode(errors="replace").strip().splitlines()[-1:]
-        raise BadModel(f"Reading the Keras file ended early: {(last or ['killed'])[0]:.500}", REPORT) from error
+        bounded_process.run(READER, str(folder), suffix, folder=folder, limits=limits)
+    except ProcessFailed as failure:
+        if failure.is_late:
+            raise BadModel(f"The Keras file was not read within {TIME_S} s.", REPORT) from failure
+        cause = failure.last_line or failure.signal or "no reason was given"
+        raise BadModel(f"Reading the Keras file ended early: {cause}", REPORT) from failure
 
 
 def _form(folder: Path) -> KerasForm:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import io
 import json
-import resource
 import sys
 import zipfile
 from pathlib import Path
@@ -19,18 +18,15 @@ import numpy as np
 from analyzer import keras_checks, keras_config, keras_graph, runtime
 from analyzer.errors import BadModel
 from analyzer.keras_checks import SAVE_WHOLE, refuse
-from analyzer.keras_files import ANSWER, HEAD, TIME_S, WEIGHTS, XML
+from analyzer.keras_files import ANSWER, HEAD, WEIGHTS, XML
 from analyzer.keras_graph import Converted
 from analyzer.keras_weights import Weights
 
-MEMORY_BYTES = 6 << 30  # of addresses, most of which the threads of its libraries only reserve
 SMALLER = "Use fewer or smaller dense layers: pool the maps instead of flattening them."
 
 
 def main(folder: Path, suffix: str) -> None:
     """Write the answer: what the head is like, or why the file is refused and what to do."""
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
-    resource.setrlimit(resource.RLIMIT_CPU, (2 * TIME_S, 2 * TIME_S))
     try:
         data = (folder / f"network{suffix}").read_bytes()
         keras_checks.check(data, suffix)

@@ -6,15 +6,26 @@ import hashlib
 import json
 import os
 import re
-import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from types import UnionType
-from typing import Any, NoReturn, get_args, get_origin, get_type_hints
+from typing import Annotated
 
-from analyzer.errors import BadModel, ModelUnavailable
+from analyzer import card_fields
+from analyzer.card_fields import (
+    HINT,
+    Entries,
+    Label,
+    Name,
+    Sentence,
+    Share,
+    Size,
+    Temperature,
+    Wording,
+    refuse,
+)
+from analyzer.errors import ModelUnavailable
 from analyzer.vocabulary import EnsembleKind
 
 CARD = "card.json"
@@ -28,11 +39,12 @@ OUTPUT_KINDS = (
     FACES,
 )  # what an artefact answers: docs/ensemble.md, analyzer/severity.py, face_network.py
 MOST_CARD_BYTES = 4 * 1024 * 1024
+MOST_CLASSES = 100
 PLAIN_NAME = re.compile(
     r"[A-Za-z0-9][A-Za-z0-9._-]*"
 )  # no folders, no hidden files, nothing that could leave the folder
 SHA256 = re.compile(r"[0-9a-f]{64}")
-HINT = "Fetch the artefact again, or make it anew with its training script."
+Shape = Annotated[tuple[Size | None, ...], Entries(8)]
 
 
 @dataclass(frozen=True)
@@ -40,28 +52,28 @@ class ModelClass:
     """One class: its index in the output, its name, and what is said of it to a person (None: nothing)."""
 
     index: int
-    name: str
-    wording: str | None
+    name: Label
+    wording: Wording | None
 
 
 @dataclass(frozen=True)
 class ModelInput:
     """One input: shape with None where any size fits, layout such as NHWC, id of the preprocessing that feeds it."""
 
-    name: str
-    shape: tuple[int | None, ...]
-    layout: str
-    dtype: str
-    preprocessing: str
+    name: Label
+    shape: Shape
+    layout: Label
+    dtype: Label
+    preprocessing: Label
 
 
 @dataclass(frozen=True)
 class ModelOutput:
     """One output and what its numbers mean."""
 
-    name: str
-    shape: tuple[int | None, ...]
-    meaning: str
+    name: Label
+    shape: Shape
+    meaning: Sentence
 
 
 @dataclass(frozen=True)
@@ -108,8 +120,8 @@ class Measured:
 class Calibration:
     """Temperature that the logits are divided by, and the expected calibration error with it."""
 
-    temperature: float
-    ece: float
+    temperature: Temperature
+    ece: Share
 
 
 @dataclass(frozen=True)
@@ -134,13 +146,13 @@ class ModelCard:
         files: by plain name, all in the card's folder.
     """
 
-    name: str
-    version: str
-    task: str
+    name: Name
+    version: Name
+    task: Sentence
     output_kind: str
-    classes: tuple[ModelClass, ...]
-    inputs: tuple[ModelInput, ...]
-    outputs: tuple[ModelOutput, ...]
+    classes: Annotated[tuple[ModelClass, ...], Entries(MOST_CLASSES)]
+    inputs: Annotated[tuple[ModelInput, ...], Entries(16)]
+    outputs: Annotated[tuple[ModelOutput, ...], Entries(16)]
     thresholds: Mapping[str, float]
     decision_rule: str
     training_data: tuple[TrainingSource, ...]
@@ -149,9 +161,9 @@ class ModelCard:
     baselines: Mapping[str, Metrics]
     calibration: Calibration | None
     notes: tuple[str, ...]
-    commit: str
+    commit: Label
     created: str
-    files: Mapping[str, ModelFile] = field(default_factory=dict)
+    files: Annotated[Mapping[str, ModelFile], Entries(64)] = field(default_factory=dict)
     schema: int = SCHEMA
 
 
@@ -168,9 +180,9 @@ def read(folder: Path) -> ModelCard:
     except (FileNotFoundError, NotADirectoryError):
         raise ModelUnavailable(f"There is no artefact {folder.name}: it has no {CARD}.", HINT) from None
     except OSError as error:
-        _refuse(f"{folder.name}/{CARD} cannot be read: {error.strerror}.")
+        refuse(f"{folder.name}/{CARD} cannot be read: {error.strerror}.")
     if len(data) > MOST_CARD_BYTES:
-        _refuse(f"{folder.name}/{CARD} has more than {MOST_CARD_BYTES} bytes.")
+        refuse(f"{folder.name}/{CARD} has more than {MOST_CARD_BYTES} bytes.")
     return parse(data)
 
 
@@ -178,15 +190,15 @@ def parse(data: bytes) -> ModelCard:
     """The card in the bytes of `card.json`.
 
     Raises:
-        BadModel: a field is missing, unknown or of a wrong type, or the schema is another one.
+        BadModel: a field is missing, unknown, of a wrong type or out of its bounds, or the schema is another one.
     """
     try:
-        document = json.loads(data, parse_constant=lambda word: _refuse(f"{CARD} holds {word}, which is no number."))
+        document = json.loads(data, parse_constant=lambda word: refuse(f"{CARD} holds {word}, which is no number."))
     except (ValueError, RecursionError):
-        _refuse(f"{CARD} is not JSON in UTF-8.")
+        refuse(f"{CARD} is not JSON in UTF-8.")
     if isinstance(document, dict) and document.get("schema") != SCHEMA:
-        _refuse(f"{CARD} must have schema {SCHEMA}, not {document.get('schema')!r:.60}.")
-    card: ModelCard = _record(ModelCard, document, CARD)
+        refuse(f"{CARD} must have schema {SCHEMA}, not {document.get('schema')!r:.60}.")
+    card: ModelCard = card_fields.record(ModelCard, document, CARD)
     _check(card)
     return card
 
@@ -208,14 +220,14 @@ def verified_bytes(card: ModelCard, folder: Path, name: str) -> bytes:
     Raises:
         BadModel: as `verify`, or the card names no such file.
     """
-    wanted = card.files.get(name) or _refuse(f"{CARD} of {card.name} names no file {name}.")
+    wanted = card.files.get(name) or refuse(f"{CARD} of {card.name} names no file {name}.")
     data = _bytes(folder, name, wanted.size_bytes)
     if len(data) != wanted.size_bytes:
         size = f"more than {wanted.size_bytes}" if len(data) > wanted.size_bytes else len(data)
-        _refuse(f"{folder.name}/{name} must have {wanted.size_bytes} bytes and has {size}.")
+        refuse(f"{folder.name}/{name} must have {wanted.size_bytes} bytes and has {size}.")
     sha256 = hashlib.sha256(data).hexdigest()
     if sha256 != wanted.sha256:
-        _refuse(f"{folder.name}/{name} must have sha256 {wanted.sha256} and has {sha256}.")
+        refuse(f"{folder.name}/{name} must have sha256 {wanted.sha256} and has {sha256}.")
     return data
 
 
@@ -248,65 +260,36 @@ def _bytes(folder: Path, name: str, size_bytes: int) -> bytes:
     try:
         path = (folder / name).resolve(strict=True) if PLAIN_NAME.fullmatch(name) else None
         if path is None or path.parent != folder.resolve():
-            _refuse(f"{folder.name}/{name} must lie in the folder of its card and leads out of it.")
+            refuse(f"{folder.name}/{name} must lie in the folder of its card and leads out of it.")
         if not path.is_file():
-            _refuse(f"{folder.name}/{name} must be a file.")
+            refuse(f"{folder.name}/{name} must be a file.")
         with path.open("rb") as file:
             return file.read(size_bytes + 1)
     except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle
         missing = isinstance(error, FileNotFoundError)
-        _refuse(f"{folder.name}/{name} " + ("is missing." if missing else "cannot be read."))
+        refuse(f"{folder.name}/{name} " + ("is missing." if missing else "cannot be read."))
 
 
 def _check(card: ModelCard) -> None:
     """What types alone do not say."""
     if card.output_kind not in OUTPUT_KINDS:
-        _refuse(f"{CARD}: output_kind must be one of {', '.join(OUTPUT_KINDS)}, not {card.output_kind!r:.60}.")
+        refuse(f"{CARD}: output_kind must be one of {', '.join(OUTPUT_KINDS)}, not {card.output_kind!r:.60}.")
     if [entry.index for entry in card.classes] != list(range(len(card.classes))):
-        _refuse(f"{CARD}: classes must stand in the order of their indices, from 0, none left out.")
+        refuse(f"{CARD}: classes must stand in the order of their indices, from 0, none left out.")
+    if len({entry.name for entry in card.classes}) < len(card.classes):
+        refuse(f"{CARD}: two classes have one name.")
+    for name, number in card.thresholds.items():
+        card_fields.bound(card_fields.threshold(name), number, f"{CARD}: thresholds.{name}")
     for name, file in card.files.items():
         if not PLAIN_NAME.fullmatch(name):
-            _refuse(f"{CARD}: the file name {name!r} could lead out of the folder.")
-        if not SHA256.fullmatch(file.sha256) or file.size_bytes < 0:
-            _refuse(f"{CARD}: {name} must have a sha256 of 64 small hexadecimal digits and a size in bytes.")
+            refuse(f"{CARD}: the file name {name!r} could lead out of the folder.")
+        if not SHA256.fullmatch(file.sha256):
+            refuse(f"{CARD}: {name} must have a sha256 of 64 small hexadecimal digits.")
     if not card.files:
-        _refuse(f"{CARD} names no files.")
+        refuse(f"{CARD} names no files.")
     try:
         zone = datetime.fromisoformat(card.created).tzinfo
     except ValueError:
         zone = None
     if zone is None:
-        _refuse(f"{CARD}: created must be a time as 2026-01-31T12:00:00+00:00, not {card.created!r}.")
-
-
-def _record(kind: type, value: object, place: str) -> Any:
-    if not isinstance(value, dict):
-        _refuse(f"{place} must be an object, not {value!r:.60}.")
-    kinds = get_type_hints(kind)
-    names = {entry.name for entry in fields(kind)}
-    for problem, odd in (("has no", names - value.keys()), ("has an unknown", value.keys() - names)):
-        if odd:
-            _refuse(f"{place} {problem} field {sorted(odd)[0]}.")
-    return kind(**{name: _value(kinds[name], value[name], f"{place}: {name}") for name in names})
-
-
-def _value(kind: Any, value: object, place: str) -> Any:
-    """A JSON value as what the field's annotation says, or a refusal that tells the place."""
-    origin, inner = get_origin(kind), get_args(kind)
-    if origin is UnionType:
-        return None if value is None else _value(inner[0], value, place)
-    if is_dataclass(kind):
-        return _record(kind, value, place)  # type: ignore[arg-type]  # a class, not one of its objects
-    if origin is Mapping and isinstance(value, dict):
-        return {key: _value(inner[1], item, f"{place}.{key}") for key, item in value.items()}
-    if origin is tuple and isinstance(value, list) and (inner[-1] is Ellipsis or len(value) == len(inner)):
-        return tuple(_value(inner[0], item, f"{place}[{index}]") for index, item in enumerate(value))
-    if kind is float and type(value) in (int, float) and abs(value) <= sys.float_info.max:  # type: ignore[arg-type]
-        return float(value)  # type: ignore[arg-type]
-    if origin is None and type(value) is kind and kind is not float:
-        return value
-    return _refuse(f"{place} must be {getattr(kind, '__name__', kind) if origin is None else kind}, not {value!r:.60}.")
-
-
-def _refuse(message: str) -> NoReturn:
-    raise BadModel(message, HINT)
+        refuse(f"{CARD}: created must be a time as 2026-01-31T12:00:00+00:00, not {card.created!r}.")

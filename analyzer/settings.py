@@ -35,6 +35,7 @@ OBJECT = re.compile(r"(?!/)(?!.*//)(?!(.*/)?\.\.?(/|$))[A-Za-z0-9!_.*'()/=+-]{1,
 KERAS_OBJECT = re.compile(rf"(?=.*\.(h5|keras)$){OBJECT.pattern}")
 ENDPOINT = re.compile(r"https?://[A-Za-z0-9.\-]+(:\d{1,5})?/?")
 SHA256 = re.compile(r"[0-9a-f]{64}")
+PUBLIC_KEY = re.compile(r"[A-Za-z0-9+/]{43}=")  # 32 bytes as base64
 CLASS = re.compile(r"[a-z][a-z0-9_]{0,63}")
 # What an Authorization header takes (RFC 6750); shorter ones can be guessed.
 KEY = re.compile(r"[A-Za-z0-9._~+/=-]{16,128}")
@@ -50,10 +51,13 @@ class StoreSettings:
 
     Attributes:
         bucket: S3 bucket that publishes it; None = S3 is off.
-        expected_owner: account (12 digits) that the bucket must belong to; None = not checked.
+        expected_owner: account (12 digits) that the bucket must belong to; None = not checked, in an S3 that is not Amazon's.
         prefix: of the artefact's objects, with its last slash; a `card.json` there wins over `key`.
         key: of a bare Keras file, taken where there is no card.
         endpoint_url: of an S3 that is not Amazon's.
+        public_keys: of publishers, Ed25519 as base64; a card in S3 must be signed with one of them.
+        card_sha256: of the cards in S3 that may be opened; none other is then, whoever signed it.
+        allow_unsigned: open what is published with a card and without a signature.
         sha256: of the bare Keras files that may be opened.
         trust_bare: open bare Keras files whose sha256 is not listed.
         classes: names of a bare file's outputs, in their order.
@@ -71,6 +75,9 @@ class StoreSettings:
     prefix: str = f"{PurePosixPath(MODEL_KEY).parent}/"
     key: str = MODEL_KEY
     endpoint_url: str | None = None
+    public_keys: tuple[str, ...] = ()
+    card_sha256: tuple[str, ...] = ()
+    allow_unsigned: bool = False
     sha256: tuple[str, ...] = ()
     trust_bare: bool = False
     classes: tuple[str, ...] = MODEL_CLASSES
@@ -176,10 +183,13 @@ def _store(env: Mapping[str, str]) -> StoreSettings:
     prefix, key = _objects(env)
     return StoreSettings(
         bucket=_matching(env, "S3_BUCKET", BUCKET, "the name of a bucket"),
-        expected_owner=_matching(env, "S3_EXPECTED_OWNER", OWNER, "an account number of 12 digits"),
+        expected_owner=_owner(env),
         prefix=prefix,
         key=key,
         endpoint_url=_matching(env, "AWS_ENDPOINT_URL", ENDPOINT, "an address such as https://s3.example.com"),
+        public_keys=_list(env, "MODEL_PUBLIC_KEYS", (), PUBLIC_KEY, "public keys of 44 characters, base64 of 32 bytes"),
+        card_sha256=_list(env, "MODEL_CARD_SHA256", (), SHA256, "sha256 sums of 64 small hexadecimal digits"),
+        allow_unsigned=_word(env, "MODEL_ALLOW_UNSIGNED", "no", ("yes", "no")) == "yes",
         sha256=_list(env, "MODEL_SHA256", (), SHA256, "sha256 sums of 64 small hexadecimal digits"),
         trust_bare=_word(env, "MODEL_TRUST_BARE", "no", ("yes", "no")) == "yes",
         classes=_list(env, "MODEL_CLASSES", default.classes, CLASS, "at least two different class names"),
@@ -192,6 +202,16 @@ def _store(env: Mapping[str, str]) -> StoreSettings:
         read_timeout_s=_number(env, "S3_READ_TIMEOUT_S", default.read_timeout_s, 0.1, 300.0),
         download_timeout_s=_number(env, "MODEL_DOWNLOAD_TIMEOUT_S", default.download_timeout_s, 1.0, 86_400.0),
     )
+
+
+def _owner(env: Mapping[str, str]) -> str | None:
+    """Account of the bucket; Amazon gives a name that is given up to whoever wants it, so that the name alone says nothing."""
+    owner = _matching(env, "S3_EXPECTED_OWNER", OWNER, "an account number of 12 digits")
+    if owner is None and env.get("S3_BUCKET", "").strip() and not env.get("AWS_ENDPOINT_URL", "").strip():
+        raise BadSetting(
+            "S3_BUCKET is set and S3_EXPECTED_OWNER is not: name the account that the bucket belongs to.", HINT
+        )
+    return owner
 
 
 def _objects(env: Mapping[str, str]) -> tuple[str, str]:

@@ -6,10 +6,11 @@ import hashlib
 import json
 import os
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from analyzer import model_card
@@ -25,6 +26,8 @@ from analyzer.model_card import (
     Split,
     TrainingSource,
 )
+from analyzer.wording import SEE_A_PROFESSIONAL
+from training import cards
 
 GRAPH = b"<net/>" * 100
 WEIGHTS = bytes(range(256)) * 40
@@ -162,12 +165,56 @@ def test_every_missing_field_is_named(folder: Path, name: str) -> None:
         (lambda c: c.update(created="yesterday"), "created must be a time"),
         (lambda c: c.update(created="2026-01-31T12:00:00"), "created must be a time"),
         (lambda c: c["files"]["spots.bin"].update(sha256="ABC"), "64 small hexadecimal digits"),
-        (lambda c: c["files"]["spots.bin"].update(size_bytes=-1), "size in bytes"),
+        (lambda c: c["calibration"].update(temperature=0.0), r"temperature must be from 0\.05 to 20, not 0\.0"),
+        (lambda c: c["calibration"].update(temperature=-2.0), "temperature must be from"),
+        (lambda c: c["calibration"].update(temperature=1e300), "temperature must be from"),
+        (lambda c: c["calibration"].update(ece=1.5), "ece must be from 0 to 1"),
+        (lambda c: c["thresholds"].update(parity_probability=1.0), r"parity_probability must be from 0 to 0\.05"),
+        (lambda c: c["thresholds"].update(probability=-0.1), r"thresholds\.probability must be from 0 to 1"),
+        (lambda c: c["thresholds"].update(presence_acne=2.0), r"presence_acne must be from 0 to 1"),
+        (lambda c: c["thresholds"].update(distance=-1.0), r"thresholds\.distance must be from 0"),
+        (lambda c: c["thresholds"].update(spot=1e9), r"thresholds\.spot must be from -1000"),
+        (lambda c: c["classes"][1].update(wording="x" * 301), "wording must be a sentence"),
+        (lambda c: c["classes"][1].update(wording="<b>see</b>"), "wording must be a sentence"),
+        (lambda c: c["classes"][1].update(wording="two\nlines"), "wording must be a sentence|one line"),
+        (lambda c: c["classes"][1].update(wording="turned \u202e around"), "wording must be a sentence|one line"),
+        (lambda c: c["classes"][1].update(wording=""), "wording must be a sentence"),
+        (lambda c: c["classes"][1].update(name="clear"), "two classes have one name"),
+        (lambda c: c["classes"][1].update(name="a" * 65), "name must be a name of at most 64"),
+        (
+            lambda c: c.update(classes=[{"index": i, "name": f"c{i}", "wording": None} for i in range(101)]),
+            "100 entries",
+        ),
+        (lambda c: c.update(version="6.1\n"), "version must be"),
+        (lambda c: c.update(version="../6"), "version must be letters"),
+        (lambda c: c.update(task="x" * 301), "task must be one line of at most 300"),
+        (lambda c: c.update(notes=["x"] * 1001), "at most 1000 entries, not 1001"),
+        (lambda c: c.update(notes=["x" * 2001]), r"notes\[0\] must be one line of at most 2000"),
+        (lambda c: c["metrics"]["overall"].update({"a\tb": c["metrics"]["overall"]["recall"]}), "the name of an entry"),
+        (lambda c: c["metrics"]["overall"]["recall"].update(count=-1), "count must be from 0"),
+        (lambda c: c["inputs"][0].update(shape=[1] * 9), "shape must be at most 8 entries"),
+        (lambda c: c["inputs"][0].update(shape=[0, 3]), r"shape\[0\] must be from 1"),
+        (lambda c: c["files"]["spots.bin"].update(size_bytes=-1), "size_bytes must be from 0"),
     ],
 )
 def test_wrong_field_is_named(folder: Path, change: Callable[[dict[str, Any]], object], said: str) -> None:
     with pytest.raises(BadModel, match=said):
         model_card.parse(changed(folder, change))
+
+
+def test_bounds_of_training_fit_into_those_of_a_card() -> None:
+    """What training may fit or write can be read again."""
+    coldest, hottest = (float(np.exp(edge)) for edge in (-2.5, 2.5))  # of training.evaluate.temperature
+    assert replace_and_read(calibration=Calibration(round(coldest, 4), 0.0)).calibration is not None
+    assert replace_and_read(calibration=Calibration(round(hottest, 4), 1.0)).calibration is not None
+    for sentence in (*cards.WORDING.values(), SEE_A_PROFESSIONAL):
+        assert replace_and_read(classes=(ModelClass(0, "spot", sentence),)).classes[0].wording == sentence
+
+
+def replace_and_read(**changes: Any) -> ModelCard:
+    """A card with other fields, written and read."""
+    files = {"a.bin": model_card.ModelFile("0" * 64, 1)}
+    return model_card.parse(json.dumps(asdict(replace(card(), files=files, **changes))).encode())
 
 
 def test_number_beyond_all_floats_is_refused(folder: Path) -> None:
@@ -181,7 +228,7 @@ def test_names_that_could_leave_the_folder_are_refused(folder: Path, name: str) 
     def rename(content: dict[str, Any]) -> None:
         content["files"][name] = content["files"].pop("spots.bin")
 
-    with pytest.raises(BadModel, match="could lead out of the folder"):
+    with pytest.raises(BadModel, match=r"could lead out of the folder|the name of an entry must be one line"):
         model_card.parse(changed(folder, rename))
     read = model_card.read(folder)
     forged = replace(read, files={name: read.files["spots.bin"]})
