@@ -19,8 +19,8 @@ COPY analyzer ./analyzer
 COPY web ./web
 COPY models ./models
 
-RUN mkdir -p "$MODEL_CACHE_DIR" && chown 10001:10001 "$MODEL_CACHE_DIR"
 RUN python -m analyzer.model_store verify models/hare_run_v6_facial --open
+RUN mkdir -p "$MODEL_CACHE_DIR" && chown -R 10001:10001 "$MODEL_CACHE_DIR"
 
 USER 10001:10001
 EXPOSE 8000

@@ -13,6 +13,8 @@ import runpy
 import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +25,7 @@ SPARING = {"MALLOC_ARENA_MAX": "2", "OPENBLAS_NUM_THREADS": "1"}  # libraries th
 ERRORS = "stderr.txt"
 MOST_FILE_BYTES = 1200 << 20  # of one file that the process writes; a network of a gibibyte fits
 LAST_BYTES = 4096  # of what it wrote on stderr that are looked at
+LOOK_S = 0.2  # between two looks whether it is to be stopped; its end is seen at once
 NICENESS = 10  # answers to people come first
 PR_SET_PDEATHSIG = 1  # prctl.h
 
@@ -47,7 +50,7 @@ class ProcessFailed(Exception):
 
     Attributes:
         signal: name of the signal that ended it, such as ``"SIGFPE"``; None where it ended by itself.
-        is_late: it was killed because `Limits.wall_s` were over.
+        is_late: it was killed because `Limits.wall_s` were over or it was stopped.
         last_line: of what it wrote on stderr, at most 200 characters.
     """
 
@@ -59,16 +62,22 @@ class ProcessFailed(Exception):
 
 
 def run(
-    module: str, *arguments: str, folder: Path, limits: Limits, environment: Mapping[str, str] | None = None
+    module: str,
+    *arguments: str,
+    folder: Path,
+    limits: Limits,
+    environment: Mapping[str, str] | None = None,
+    stopped: threading.Event | None = None,
 ) -> None:
     """Run a module of this code to its end; what it has to say it writes into the folder.
 
     Args:
         folder: private to the process, its place for temporary files.
         environment: added to `PASSED_ON`, the only variables that it inherits.
+        stopped: set when nobody waits for the process any more; it is killed then.
 
     Raises:
-        ProcessFailed: it crashed, failed or took too long.
+        ProcessFailed: it crashed, failed, took too long or was stopped.
         OSError: it could not be started.
     """
     command = [sys.executable, "-m", __name__, str(os.getpid()), str(limits.memory_bytes), str(limits.cpu_s)]
@@ -84,13 +93,22 @@ def run(
             start_new_session=True,  # a terminal's Ctrl-C is for the parent
         )
     try:
-        status = process.wait(limits.wall_s)
-    except subprocess.TimeoutExpired:
-        raise ProcessFailed(None, True, _last_line(folder / ERRORS)) from None
+        status = _ended(process, time.monotonic() + limits.wall_s, stopped or threading.Event())
     finally:
         _end(process)
-    if status:
-        raise ProcessFailed(signal.Signals(-status).name if status < 0 else None, False, _last_line(folder / ERRORS))
+    if status is None or status:
+        name = signal.Signals(-status).name if status and status < 0 else None
+        raise ProcessFailed(name, status is None, _last_line(folder / ERRORS))
+
+
+def _ended(process: subprocess.Popen[bytes], deadline: float, stopped: threading.Event) -> int | None:
+    """Exit status of a process; None where it had not ended in time, or nobody waits for it any more."""
+    while time.monotonic() < deadline and not stopped.is_set():
+        try:
+            return process.wait(LOOK_S)
+        except subprocess.TimeoutExpired:
+            pass
+    return None
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

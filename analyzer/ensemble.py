@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any, Protocol
 
 # The first np.median imports it, and that parses Python, as does reading an artefact's arrays in a thread of this module.
 # Of two threads that parse at once one may fail in CPython before 3.11.8 and 3.12.2 (gh-106905): here nothing else runs yet.
 import numpy.ma  # noqa: F401
 
-from analyzer import preprocessing
-from analyzer.errors import BadModel, ModelUnavailable
+from analyzer import opening, preprocessing
+from analyzer.errors import CrashingModel, ModelUnavailable
 from analyzer.model_sources import HINT, NOTHING, Candidate, ModelSources
 from analyzer.roi import Roi
-from analyzer.settings import StoreSettings
 from analyzer.values import Demographics, ModelState, Prediction
-from analyzer.vocabulary import ModelSource
 
 log = logging.getLogger("analyzer.ensemble")
 
@@ -30,11 +26,6 @@ OPENING_S = 30.0  # that an answer waits beyond `start_wait_s` for the very firs
 STOP_S = 10.0  # that a stop waits for the threads, which may be opening an artefact
 NOBODY = Demographics()
 ALONE = "the report rests on the classical measurements alone."
-PLACES: Mapping[ModelSource, str] = {
-    ModelSource.S3: "S3",
-    ModelSource.CACHE: "the cache",
-    ModelSource.LOCAL: "the local folder",
-}
 
 
 class Artefact(Protocol):
@@ -67,13 +58,21 @@ class Ensemble:
     """
 
     def __init__(self, sources: ModelSources | None = None, opener: Opener | None = None) -> None:
+        """Take the artefacts from somewhere.
+
+        Args:
+            sources: None = there is no ensemble.
+            opener: a test's own; what it opens is no native code, and is not tried before.
+        """
         self._sources = sources
-        self._open = opener or partial(open_artefact, settings=sources.settings if sources else StoreSettings())
+        self._open = opener
         self._loaded: Loaded | None = None
         self._fallback_reason: str | None = None
         self.failed_looks = 0  # since the start: how often what should be served could not be had
+        self.keeps_out_crashing = False  # a version that should be served, because it crashes
         self._threads: list[threading.Thread] = []
         self._turn = threading.RLock()  # one opening at a time: two would hold twice the memory
+        self._trial = threading.Lock()  # one trial at a time, beside answers and openings
         self._asked = threading.Event()  # the first look at what is wanted ended, well or not
         self._decided = threading.Event()  # the first load ended, well or not
         self._wake = threading.Event()
@@ -104,6 +103,8 @@ class Ensemble:
         self._wake.set()
         for thread in self._threads:
             thread.join(STOP_S)
+        if self._sources is not None:
+            self._sources.records.abandon()
 
     def state(self) -> ModelState:
         """What is loaded; never loads anything."""
@@ -140,20 +141,24 @@ class Ensemble:
             raise ModelUnavailable(f"The ensemble failed on this face; {ALONE}", HINT) from error
 
     def refresh(self) -> None:
-        """Look for what should be served, and serve it if it passes its self-test; else what is served stays."""
+        """Look for what should be served, and serve it if it passes its trial and its self-test; else what is served stays."""
         assert self._sources is not None
         loaded = self._loaded
         try:
             candidate = self._sources.wanted(loaded.candidate if loaded else None, self._stopped)
             self._asked.set()
+            self._prove(candidate)
             with self._turn:
                 self._serve(candidate)
+                self.keeps_out_crashing = False
                 self._tell([candidate.note] if candidate.note else [])
         except ModelUnavailable as error:
             self._asked.set()
+            self.failed_looks += 1
+            failures = [error, *self._load_fallback()]
             with self._turn:
-                self.failed_looks += 1
-                self._tell([error.message, *self._load_fallback()])
+                self.keeps_out_crashing = any(isinstance(failure, CrashingModel) for failure in failures)
+                self._tell([failure.message for failure in failures])
 
     def _run(self, watch: bool) -> None:
         """The first load; then, on a watch, a look every `poll_s` and whenever one is asked for."""
@@ -178,27 +183,43 @@ class Ensemble:
         assert self._sources is not None
         wait_s = self._sources.settings.start_wait_s
         end = time.monotonic() + wait_s
-        reasons = self._load_fallback()
+        failures = self._load_fallback()
         if self._decided.wait(max(0.0, end - time.monotonic())):
             return
         if self._loaded is not None or not self._asked.is_set():
             self._decided.set()
         with self._turn:
             if not self._asked.is_set():
-                self._tell([f"S3 had not delivered within {wait_s:g} s of the start; that goes on.", *reasons])
+                self._tell(
+                    [
+                        f"S3 had not delivered within {wait_s:g} s of the start; that goes on.",
+                        *(each.message for each in failures),
+                    ]
+                )
 
-    def _load_fallback(self) -> list[str]:
+    def _load_fallback(self) -> list[ModelUnavailable]:
         """Load the best of what is there, unless something is loaded; why what was better could not be."""
         assert self._sources is not None
-        reasons = []
-        with self._turn:
-            for make in self._sources.fallbacks() if self._loaded is None else ():
-                try:
-                    self._serve(make())
-                    break
-                except ModelUnavailable as error:
-                    reasons.append(error.message)
-        return reasons
+        failures = []
+        for make in self._sources.fallbacks() if self._loaded is None else ():
+            try:
+                candidate = make()
+                self._prove(candidate)
+                with self._turn:
+                    if self._loaded is None:
+                        self._serve(candidate)
+                break
+            except ModelUnavailable as error:
+                failures.append(error)
+        return failures
+
+    def _prove(self, candidate: Candidate) -> None:
+        """Have a candidate tried outside this process, unless it is loaded or passed on this machine before."""
+        assert self._sources is not None
+        loaded = self._loaded
+        if self._open is None and (loaded is None or loaded.candidate.version != candidate.version):
+            with self._trial:
+                self._sources.prove(candidate, self._stopped)
 
     def _serve(self, candidate: Candidate) -> None:
         """Open a candidate beside what is loaded, then swap; held by `_turn`.
@@ -225,18 +246,12 @@ class Ensemble:
     def _opened(self, candidate: Candidate) -> Artefact:
         assert self._sources is not None
         try:
-            return self._open(candidate)
+            with self._sources.opening(candidate):
+                return self._open(candidate) if self._open else opening.open_artefact(self._sources.source(candidate))
         except Exception as error:
             if not isinstance(error, ModelUnavailable):
                 log.exception("opening_failed")
-            why = (
-                f"{error.message} {error.hint}"
-                if isinstance(error, ModelUnavailable)
-                else f"it cannot be opened ({type(error).__name__})."
-            )
-            message = f"What {PLACES[candidate.source]} holds was refused: {why}"
-            self._sources.refuse(candidate, message)
-            raise BadModel(message, HINT) from error
+            raise self._sources.refuse(candidate, error) from error
 
     def _tell(self, reasons: Sequence[str]) -> None:
         """Keep the reasons for the status, and log them once; held by `_turn`."""
@@ -252,16 +267,3 @@ class Ensemble:
         if self._sources is None or self._fallback_reason == NOTHING:
             return NOTHING.rstrip(".")
         return "No ensemble artefact can be used" if self._decided.is_set() else "The ensemble is not loaded yet"
-
-
-def open_artefact(candidate: Candidate, settings: StoreSettings) -> Artefact:
-    """Open a candidate with `analyzer.artefact`, imported now: the inference runtime is not loaded before it is needed."""
-    from analyzer import artefact
-
-    if candidate.sha256 is None:
-        return artefact.open_folder(candidate.path, precision=settings.precision)
-    data = candidate.path.read_bytes()
-    if hashlib.sha256(data).hexdigest() != candidate.sha256:
-        raise BadModel(f"{candidate.path.name} changed after it was verified.", HINT)
-    suffix = candidate.path.suffix
-    return artefact.open_bare(data, suffix, candidate.sha256, settings.classes, precision=settings.precision)

@@ -51,6 +51,10 @@ class BadModel(ModelUnavailable):
     """An artefact is damaged, does not match its card, or cannot be read; nothing of it is used."""
 
 
+class CrashingModel(BadModel):
+    """An artefact ended the process that opened it, or took more memory or time than an artefact may."""
+
+
 class BadSetting(AnalyzerError):
     """An environment variable or a calibration number is missing, malformed or out of its range."""
 

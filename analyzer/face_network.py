@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from analyzer import face_crops, geometry, head_pose, model_card, runtime, settings
+from analyzer import card_fields, face_crops, geometry, head_pose, model_card, runtime, settings
 from analyzer.errors import BadModel
 from analyzer.face_crops import CROP_PX, FaceBox
 from analyzer.head_pose import Shape
@@ -162,7 +162,7 @@ def load(folder: Path) -> FaceNetwork:
     """
     card = model_card.read(folder)
     if card.output_kind != model_card.FACES:
-        raise BadModel(f"{folder.name} answers {card.output_kind}, not faces.", model_card.HINT)
+        raise BadModel(f"{folder.name} answers {card.output_kind}, not faces.", card_fields.HINT)
     detector, landmarks = (
         runtime.load(
             model_card.verified_bytes(card, folder, f"{name}.xml"),

@@ -2,7 +2,7 @@
 
     <cache>/<place>/.lock                  held by the one process that fetches
     <cache>/<place>/.<version>.part/       what is being fetched; survives a kill, and the next fetch goes on from there
-    <cache>/<place>/<version>/             complete and verified; renamed into place, never written again
+    <cache>/<place>/<version>/             complete and verified; renamed into place, its files never written again
 
 A version is named after its content (sha256 of its card), so that a new one never touches what is in use.
 """
@@ -27,6 +27,7 @@ from analyzer.model_download import FETCH_HINT, FULL, PART, Deadline, Reader, Re
 log = logging.getLogger("analyzer.model_cache")
 
 ORIGIN = ".origin.json"  # in a version's folder: where it came from. Hidden names never belong to an artefact
+SIGNATURES = ".signatures.json"  # beside it: of the card, as they were when it was fetched last
 LOCK = ".lock"
 LOOK_S = 0.2  # between two looks at the lock
 KEPT = 2  # versions: the one in use and the one before
@@ -44,6 +45,7 @@ class Offer:
         version_id: S3's own, of the card or of the bare file.
         card: bytes of `card.json`; None for a bare Keras file.
         files: what is needed to serve.
+        signatures: of the card (`analyzer.signatures`); None where there are none, or none were asked for.
     """
 
     version: str
@@ -51,6 +53,7 @@ class Offer:
     version_id: str | None
     card: bytes | None
     files: tuple[RemoteFile, ...]
+    signatures: bytes | None = None
 
     @property
     def identity(self) -> str:
@@ -83,7 +86,10 @@ class ModelCache:
         """
         try:
             with self._locked(deadline):
-                return self._sound(offer) or self._download(offer, read, deadline)
+                folder = self._sound(offer) or self._download(offer, read, deadline)
+                if offer.signatures is not None:
+                    _write(folder / SIGNATURES, offer.signatures)
+                return folder
         except OSError as error:
             _refuse_disk(error)
 
@@ -180,6 +186,19 @@ def origin(version: Path) -> Origin:
         raise BadModel(
             f"The cached version {version.name[:12]} has no readable record of its origin.", FETCH_HINT
         ) from None
+
+
+def signed_card(version: Path) -> tuple[bytes, bytes | None]:
+    """Bytes of a version's card and of its signatures, where there are any.
+
+    Raises:
+        BadModel: they cannot be read.
+    """
+    path = version / SIGNATURES
+    try:
+        return (version / model_card.CARD).read_bytes(), path.read_bytes() if path.is_file() else None
+    except OSError:
+        raise BadModel(f"The cached version {version.name[:12]} has no readable card.", FETCH_HINT) from None
 
 
 def check(version: Path) -> None:

@@ -1,9 +1,8 @@
-"""python -m analyzer.model_store {status,fetch,verify,publish}: the artefact of the ensemble, for operators."""
+"""python -m analyzer.model_store {status,fetch,verify,publish,keygen}: the artefact of the ensemble, for operators."""
 
 from __future__ import annotations
 
 import argparse
-import base64
 import hashlib
 import json
 import sys
@@ -11,13 +10,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from analyzer import model_cache, model_card, settings
+from analyzer import model_cache, model_card, model_publishing, opening, settings, signatures
 from analyzer.errors import AnalyzerError, BadModel, BadSetting, ModelUnavailable
 from analyzer.model_cache import Offer
-from analyzer.model_card import CARD, ModelCard
-from analyzer.model_download import Deadline, Reader, RemoteFile
+from analyzer.model_card import CARD
+from analyzer.model_download import Deadline, Reader, RemoteFile, sha256_of
 from analyzer.model_sources import NAME, ModelSources
-from analyzer.model_store import Bucket, Refused
+from analyzer.model_store import Bucket
+from analyzer.opening import Source
 from analyzer.settings import StoreSettings
 
 DONE, FAILED, WRONG, OTHER_CONTENT = 0, 1, 2, 3
@@ -30,7 +30,6 @@ exit status:
 
 Where things are is read from the environment (S3_BUCKET, MODEL_DIR ...); .env.example describes it.
 """
-CONTENT_TYPES = {".json": "application/json", ".xml": "application/xml"}
 MIB = 1024 * 1024
 
 
@@ -62,12 +61,12 @@ def status(config: StoreSettings, options: argparse.Namespace) -> int:
 
 
 def fetch(config: StoreSettings, options: argparse.Namespace) -> int:
-    """Download what S3 offers into the cache."""
+    """Download what S3 offers into the cache and try it, so that the service need not."""
     sources = ModelSources(config)
     bucket = _bucket(sources)
-    offer = bucket.offer()
+    offer = sources.offer()
     folder = sources.cache.fetch(offer, _telling(bucket.read, offer), Deadline(config.download_timeout_s))
-    print(f"{_title(offer)} is in {folder}")
+    print(f"{_title(offer)} is in {folder}, self-test {sources.prove(sources.cached(folder))}")
     return DONE
 
 
@@ -77,76 +76,37 @@ def verify(config: StoreSettings, options: argparse.Namespace) -> int:
         raise BadSetting(f"{options.folder}: there is no such folder.", "Name the folder of an artefact.")
     card = model_card.read(options.folder)
     model_card.verify(card, options.folder)
-    for name in _present(card, options.folder):
+    for name in model_publishing.present(card, options.folder):
         print(f"{name}: {card.files[name].size_bytes} bytes, sha256 {card.files[name].sha256}")
     if options.open:
-        from analyzer import artefact
-
-        opened = artefact.open_folder(options.folder, precision=config.precision)
-        print(f"self-test {opened.self_test}, precision {opened.precision}")
+        result = opening.try_artefact(Source(options.folder, None, config.classes, config.precision))
+        ModelSources(config).records.remember_pass(sha256_of(options.folder / CARD))
+        print(f"self-test {result}")
     print(f"{card.name} {card.version} is sound")
     return DONE
 
 
 def publish(config: StoreSettings, options: argparse.Namespace) -> int:
-    """Upload a verified folder, its card last, so that nobody reads of files that are not there yet."""
+    """Upload a verified folder, signed on wish."""
     bucket = _bucket(ModelSources(config))
     card = model_card.read(options.folder)
     model_card.verify(card, options.folder)
-    ours = (options.folder / CARD).read_bytes()
-    theirs = _published(bucket)
-    if theirs not in (None, ours) and not options.force and (problem := _other(theirs or b"", card)):
+    if not options.force and (problem := model_publishing.problem(bucket, card, options.folder)):
         print(f"{problem}; --force replaces it.", file=sys.stderr)
         return OTHER_CONTENT
-    sums = {name: card.files[name].sha256 for name in _present(card, options.folder)}
-    for name, sha256 in {**sums, CARD: hashlib.sha256(ours).hexdigest()}.items():
-        print(_put(bucket, config.prefix, options.folder / name, sha256, options.dry_run), flush=True)
-    for name in sorted(set(card.files) - set(sums)):
-        print(f"{name}: not in the folder and not needed to serve, left out")
+    signed = signatures.sign((options.folder / CARD).read_bytes(), options.sign) if options.sign else None
+    for line in model_publishing.publish(bucket, card, options.folder, signed, dry_run=options.dry_run):
+        print(line, flush=True)
     return DONE
 
 
-def _other(theirs: bytes, card: ModelCard) -> str | None:
-    """Why what S3 holds is not replaced unasked; None when it is another version."""
-    try:
-        same = model_card.parse(theirs).version == card.version
-    except BadModel as error:
-        return f"What S3 holds is damaged ({error.message.rstrip('.')})"
-    return f"Version {card.version} is in S3 with other content" if same else None
-
-
-def _put(bucket: Bucket, prefix: str, path: Path, sha256: str, dry_run: bool) -> str:
-    """Upload one file unless S3 has it; a line that says what was done."""
-    size = f"{path.name}: {path.stat().st_size} bytes"
-    if _checksum(bucket, prefix + path.name) == sha256:
-        return f"{size}, there already"
-    if dry_run:
-        return f"{size}, would be uploaded"
-    version_id = bucket.upload(path, CONTENT_TYPES.get(path.suffix, "application/octet-stream"), sha256)
-    return f"{size}, uploaded" + (f" as version {version_id}" if version_id else "")
-
-
-def _published(bucket: Bucket) -> bytes | None:
-    """The card that S3 holds, if any."""
-    try:
-        return bucket.card()[0]
-    except Refused as error:
-        if error.reply not in ("NoSuchKey", "404"):
-            raise
-        return None
-
-
-def _checksum(bucket: Bucket, key: str) -> str | None:
-    """The sha256 that S3 keeps of an object, if it is there and has one."""
-    try:
-        kept = bucket.head(key).get("ChecksumSHA256")
-    except Refused:
-        return None
-    return None if kept is None else base64.b64decode(kept.split("-")[0]).hex()
-
-
-def _present(card: ModelCard, folder: Path) -> list[str]:
-    return [name for name in card.files if (folder / name).is_file()]
+def keygen(config: StoreSettings, options: argparse.Namespace) -> int:
+    """Make a pair of keys: the private one into a file, the public one for MODEL_PUBLIC_KEYS."""
+    private, public = signatures.generate()
+    signatures.write_private_key(options.file, private)
+    print(f"the private key is in {options.file}: keep it away from the bucket and from the machines of the service")
+    print(f"MODEL_PUBLIC_KEYS={public}")
+    return DONE
 
 
 def _bucket(sources: ModelSources) -> Bucket:
@@ -179,14 +139,14 @@ def _remote(sources: ModelSources) -> dict[str, Any]:
     if sources.bucket is None:
         return {"problem": "S3 is off: S3_BUCKET is not set."}
     place = {"location": sources.bucket.location}
-    return place | _or_problem(lambda: _offered(_compared(_bucket(sources))))
+    return place | _or_problem(lambda: _offered(_compared(sources)))
 
 
-def _compared(bucket: Bucket) -> Offer:
+def _compared(sources: ModelSources) -> Offer:
     """The offer, when no checksum that S3 keeps of its objects contradicts the card."""
-    offer = bucket.offer()
+    bucket, offer = _bucket(sources), sources.offer()
     for file in offer.files:
-        if offer.card and _checksum(bucket, file.key) not in (None, file.sha256):
+        if offer.card and bucket.checksum(file.key) not in (None, file.sha256):
             raise BadModel(f"{file.name} in S3 has another sha256 than its card says.", "Publish the artefact again.")
     return offer
 
@@ -242,18 +202,24 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EXITS,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    commands = parser.add_subparsers(required=True, metavar="{status,fetch,verify,publish}")
+    commands = parser.add_subparsers(required=True, metavar="{status,fetch,verify,publish,keygen}")
     told = commands.add_parser("status", help="what S3, the cache and the local folder hold")
     told.add_argument("--json", action="store_true", help="as JSON")
     told.set_defaults(run=status)
-    commands.add_parser("fetch", help="download what S3 offers into the cache").set_defaults(run=fetch)
+    commands.add_parser("fetch", help="download what S3 offers into the cache and try it").set_defaults(run=fetch)
     checked = commands.add_parser("verify", help="compare the files of a folder with its card")
     checked.add_argument("folder", type=Path, metavar="FOLDER")
-    checked.add_argument("--open", action="store_true", help="also open it and run its self-test")
+    checked.add_argument(
+        "--open", action="store_true", help="also open it, in a process of its own, and run its self-test"
+    )
     checked.set_defaults(run=verify)
     put = commands.add_parser("publish", help="check a folder and upload it, with checksums, its card last")
     put.add_argument("folder", type=Path, metavar="FOLDER")
     put.add_argument("--dry-run", action="store_true", help="only say what would be uploaded")
     put.add_argument("--force", action="store_true", help="replace the same version with other content")
+    put.add_argument("--sign", type=Path, action="append", metavar="KEY_FILE", help="sign its card; once for each key")
     put.set_defaults(run=publish)
+    keys = commands.add_parser("keygen", help="make a pair of keys for signatures")
+    keys.add_argument("file", type=Path, metavar="KEY_FILE", help="new file for the private key")
+    keys.set_defaults(run=keygen)
     return parser

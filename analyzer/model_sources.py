@@ -3,24 +3,37 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
-from analyzer import model_cache, model_card
-from analyzer.errors import BadModel, ModelUnavailable
+from analyzer import model_cache, model_card, opening, signatures
+from analyzer.errors import BadModel, CrashingModel, ModelUnavailable
 from analyzer.model_cache import ModelCache, Offer
 from analyzer.model_download import Deadline
 from analyzer.model_store import BARE_HINT, Bucket
-from analyzer.settings import StoreSettings
+from analyzer.opening import Source
+from analyzer.settings import BUNDLED_MODELS, StoreSettings
+from analyzer.trial_records import TrialRecords
 from analyzer.vocabulary import ModelSource
+
+log = logging.getLogger("analyzer.model_sources")
 
 NAME = "hare_run_v6_facial"  # folder of the artefact
 BARE_FILES = (f"{NAME}/best_facial_model.keras", f"{NAME}/best_facial_model.h5", "fixed_model_best.h5")
+SHIPPED = BUNDLED_MODELS / "shipped.sha256"
 NOTHING = "No ensemble artefact is installed."
 HINT = "Publish a model artefact; see docs/deploy.md."
+AGAIN_HINT = "Publish a better version, or send SIGHUP to have it tried again."
+PLACES: Mapping[ModelSource, str] = {
+    ModelSource.S3: "S3",
+    ModelSource.CACHE: "the cache",
+    ModelSource.LOCAL: "the local folder",
+}
 
 
 @dataclass(frozen=True)
@@ -54,7 +67,8 @@ class ModelSources:
         self.bucket = Bucket(settings) if settings.bucket else None
         place = f"{settings.endpoint_url}|{settings.bucket}|{settings.prefix}|{settings.key}"
         self.cache = ModelCache(settings.cache / hashlib.sha256(place.encode()).hexdigest()[:16])
-        self._refused: dict[str, str] = {}
+        self.records = TrialRecords(settings.cache / "trials", settings.precision)
+        self._refused: dict[str, BadModel] = {}
 
     def wanted(self, current: Candidate | None = None, stopped: threading.Event | None = None) -> Candidate:
         """What should be served: what S3 offers, fetched and verified; where S3 is off, the local artefact.
@@ -70,54 +84,116 @@ class ModelSources:
         if self.bucket is None:
             return self._first_local(current)
         kept = current if current and current.path.exists() else None
-        offer = self.bucket.offer(kept.version if kept else None)
+        offer = self.offer(kept.version if kept else None)
         if kept and offer.version == kept.version:
             return _confirmed(kept, offer)
-        for key in (offer.identity, offer.version):
-            self._check_refused(key)
+        self._check_refused(offer.version, offer.identity)
         local, note = self._same_local(offer)
         if local:
             return _confirmed(local, offer)
         return replace(self._fetched(offer, stopped), note=note)
 
+    def offer(self, current: str | None = None) -> Offer:
+        """What S3 offers now; `Bucket.offer`, for which the card of the local artefact needs no signature.
+
+        Args:
+            current: version that the caller has; its files are left out of the answer.
+        """
+        assert self.bucket is not None
+        return self.bucket.offer(current, believed={current, self._local_version()})
+
     def fallbacks(self) -> Iterator[Callable[[], Candidate]]:
-        """What else may be served, best first. Each call gives one candidate, or raises ModelUnavailable with the reason."""
+        """What else may be served, best first. Each call gives one candidate, or raises ModelUnavailable with the reason.
+
+        Of the cache only what passed a trial: what was fetched last may be the very version that nobody can serve.
+        """
         if self.bucket:
-            yield from (partial(self._cached, version) for version in self.cache.versions())
+            passed = (path for path in self.cache.versions() if self.records.has_ever_passed(path.name))
+            yield from (partial(self.cached, version) for version in passed)
         yield from self._locals()
 
-    def approve(self, candidate: Candidate) -> None:
-        """Its self-test passed: keep it, and the one before it."""
-        if candidate.source != ModelSource.LOCAL:
-            self.cache.approve(self.cache.folder / candidate.version)
+    def cached(self, folder: Path) -> Candidate:
+        """A version of the cache, if it may be opened.
 
-    def refuse(self, candidate: Candidate, reason: str) -> None:
-        """Its self-test failed: it is not given out again until `forgive`."""
-        self._refused[candidate.version] = reason
-        if candidate.source != ModelSource.LOCAL:
-            self.cache.refuse(self.cache.folder / candidate.version)
-
-    def forgive(self) -> None:
-        """Forget what was refused, so that it is tried once more."""
-        self._refused.clear()
-
-    def _fetched(self, offer: Offer, stopped: threading.Event | None) -> Candidate:
-        assert self.bucket is not None
-        try:
-            self.cache.fetch(offer, self.bucket.read, Deadline(self.settings.download_timeout_s, stopped))
-            return replace(self._cached(self.cache.folder / offer.version), source=ModelSource.S3)
-        except BadModel as error:
-            self._refused[offer.identity] = error.message
-            raise
-
-    def _cached(self, folder: Path) -> Candidate:
+        Raises:
+            BadModel: it was refused, may not be believed any more, or has no sound record.
+        """
         origin = model_cache.origin(folder)
         self._check_refused(folder.name)
         path = folder
         if origin.bare:
             self._check_bare(origin.bare, origin.sha256 or "")
             path = folder / origin.bare
+        else:
+            signatures.check(*model_cache.signed_card(folder), self.settings)
         return Candidate(ModelSource.CACHE, path, folder.name, origin.sha256, origin.location, origin.version_id)
+
+    def prove(self, candidate: Candidate, stopped: threading.Event | None = None) -> str:
+        """Have a version that is new on this machine tried in a process of its own; what that showed.
+
+        Args:
+            stopped: set when this process stops, to give the trial up.
+
+        Raises:
+            CrashingModel: it ended that process; it is not given out again until `forgive`.
+            BadModel: it failed its self-test; the same.
+            ModelUnavailable: it could not be tried now.
+        """
+        if self._is_proven(candidate.version):
+            return "passed before"
+        try:
+            result = opening.try_artefact(self.source(candidate), stopped)
+        except BadModel as error:
+            raise self.refuse(candidate, error) from error
+        self.records.remember_pass(candidate.version)
+        log.info("trial_passed", extra={"fields": {"content": candidate.version}})
+        return result
+
+    def source(self, candidate: Candidate) -> Source:
+        """How a candidate is opened."""
+        return Source(candidate.path, candidate.sha256, self.settings.classes, self.settings.precision)
+
+    def opening(self, candidate: Candidate) -> AbstractContextManager[None]:
+        """Leave a mark on the disk while this process opens a candidate: should it die of it, the next one knows."""
+        return self.records.opening(candidate.version)
+
+    def approve(self, candidate: Candidate) -> None:
+        """Its self-test passed: keep it, and the one before it."""
+        self.records.forget_deaths(candidate.version)
+        if candidate.source != ModelSource.LOCAL:
+            self.records.remember_pass(candidate.version)
+            self.cache.approve(self.cache.folder / candidate.version)
+
+    def refuse(self, candidate: Candidate, cause: Exception) -> BadModel:
+        """It cannot be served: it is not given out again until `forgive`. The refusal, for operators."""
+        why = f"it cannot be opened ({type(cause).__name__})."
+        if isinstance(cause, ModelUnavailable):
+            why = f"{cause.message} {cause.hint}"
+        kind = CrashingModel if isinstance(cause, CrashingModel) else BadModel
+        refusal = kind(f"What {PLACES[candidate.source]} holds was refused: {why}", AGAIN_HINT)
+        self._refused[candidate.version] = refusal
+        if candidate.source != ModelSource.LOCAL:
+            self.cache.refuse(self.cache.folder / candidate.version)
+        return refusal
+
+    def forgive(self) -> None:
+        """Forget what was refused, so that it is tried once more."""
+        self._refused.clear()
+        self.records.forget_deaths()
+
+    def _is_proven(self, version: str) -> bool:
+        """Whether a version need not be tried: it passed here, or is the one that came with the code and was tested with it."""
+        known = version in _shipped() or self.records.has_passed(version)
+        return known and not self.records.has_deaths(version)
+
+    def _fetched(self, offer: Offer, stopped: threading.Event | None) -> Candidate:
+        assert self.bucket is not None
+        try:
+            self.cache.fetch(offer, self.bucket.read, Deadline(self.settings.download_timeout_s, stopped))
+            return replace(self.cached(self.cache.folder / offer.version), source=ModelSource.S3)
+        except BadModel as error:
+            self._refused[offer.identity] = error
+            raise
 
     def _same_local(self, offer: Offer) -> tuple[Candidate | None, str | None]:
         """The local artefact when it is what S3 offers and sound; else why it is not, if it should be."""
@@ -146,6 +222,13 @@ class ModelSources:
             if (self.settings.folder / name).is_file():
                 yield partial(self._local_bare, self.settings.folder / name)
 
+    def _local_version(self) -> str | None:
+        """Version of the local artefact; None where there is none that can be read."""
+        try:
+            return _sha256(self.settings.folder / NAME / model_card.CARD)
+        except BadModel:
+            return None
+
     def _local_folder(self) -> Candidate:
         folder = self.settings.folder / NAME
         model_card.read(folder)
@@ -167,15 +250,25 @@ class ModelSources:
         if not named and not self.settings.trust_bare:
             raise BadModel(f"{name} has no card.", BARE_HINT)
 
-    def _check_refused(self, key: str) -> None:
-        if key in self._refused:
-            raise BadModel(self._refused[key], "Publish a better version, or send SIGHUP to have it tried again.")
+    def _check_refused(self, version: str, identity: str | None = None) -> None:
+        """What was refused is not given out again, nor what processes died of."""
+        if refusal := self._refused.get(identity or version) or self._refused.get(version):
+            raise refusal
+        if problem := self.records.problem(version):
+            raise CrashingModel(f"Version {version[:12]} is kept out: {problem}", AGAIN_HINT)
 
 
 def _confirmed(candidate: Candidate, offer: Offer) -> Candidate:
     """The candidate, now that S3 says that its content is the present one."""
     source = ModelSource.LOCAL if candidate.source == ModelSource.LOCAL else ModelSource.S3
     return replace(candidate, source=source, s3_location=offer.location, s3_version_id=offer.version_id, note=None)
+
+
+@cache
+def _shipped() -> frozenset[str]:
+    """Versions that are tested with the code: lines of sha256sum over their cards."""
+    lines = SHIPPED.read_text(encoding="ascii").splitlines() if SHIPPED.is_file() else []
+    return frozenset(line.split()[0] for line in lines if line)
 
 
 def _sha256(path: Path) -> str:

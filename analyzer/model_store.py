@@ -8,13 +8,13 @@ from __future__ import annotations
 import base64
 import hashlib
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any, NoReturn
 
-from analyzer import model_card
+from analyzer import model_card, signatures
 from analyzer.errors import BadModel, ModelUnavailable
 from analyzer.model_cache import Offer
 from analyzer.model_download import FETCH_HINT, Interrupted, RemoteFile
@@ -64,6 +64,7 @@ class Bucket:
 
     def __init__(self, settings: StoreSettings) -> None:
         self._settings = settings
+        self.prefix = settings.prefix
         self.location = f"s3://{settings.bucket}/{settings.prefix}"
         owner = settings.expected_owner
         self._place = {"Bucket": settings.bucket, **({"ExpectedBucketOwner": owner} if owner else {})}
@@ -85,14 +86,15 @@ class Bucket:
         region = session.region_name or "us-east-1"
         return session.client("s3", region_name=region, endpoint_url=self._settings.endpoint_url, config=config)
 
-    def offer(self, known: str | None = None) -> Offer:
+    def offer(self, current: str | None = None, believed: Collection[str | None] = ()) -> Offer:
         """What S3 holds now: the artefact with a card under the prefix, else the bare Keras file.
 
         Args:
-            known: version that the caller has; its files are not looked at and are left out of the answer.
+            current: version that the caller has; its files are not looked at and are left out of the answer.
+            believed: versions whose cards need neither a signature nor a pin.
 
         Raises:
-            BadModel: the card is not sound, or its files are not there as it says.
+            BadModel: the card may not be believed or is not sound, or its files are not there as it says.
             ModelUnavailable: S3 cannot be asked, or holds nothing that may be opened.
         """
         try:
@@ -101,10 +103,27 @@ class Bucket:
             if error.reply not in ABSENT:
                 raise
             return self._bare(error)
-        card, version = self._parsed(data), hashlib.sha256(data).hexdigest()
-        wanted = {name: file for name, file in card.files.items() if file.serving and version != known}
+        version = hashlib.sha256(data).hexdigest()
+        signed = None if version in believed else self._believed(data)
+        card = self._parsed(data)
+        wanted = {name: file for name, file in card.files.items() if file.serving and version != current}
         files = tuple(self._file(name, file.size_bytes, file.sha256) for name, file in wanted.items())
-        return Offer(version, self.location, version_id, data, _bounded(files))
+        return Offer(version, self.location, version_id, data, _bounded(files), signed)
+
+    def _believed(self, card: bytes) -> bytes | None:
+        """Signatures of a card that may be believed; None where they were not asked for."""
+        content = self.signatures(card) if signatures.are_needed(self._settings) else None
+        signatures.check(card, content, self._settings)
+        return content
+
+    def signatures(self, card: bytes) -> bytes | None:
+        """Content of the object that holds the signatures of a card; None where there is none."""
+        try:
+            return self._content(signatures.object_name(card), signatures.MOST_BYTES)[0]
+        except Refused as error:
+            if error.reply not in ABSENT:
+                raise
+            return None
 
     def _parsed(self, data: bytes) -> model_card.ModelCard:
         try:
@@ -115,15 +134,27 @@ class Bucket:
 
     def card(self) -> tuple[bytes, str | None]:
         """Bytes of `card.json` and its VersionId."""
+        return self._content(model_card.CARD, model_card.MOST_CARD_BYTES)
+
+    def _content(self, name: str, most_bytes: int) -> tuple[bytes, str | None]:
+        """An object under the prefix, at most one byte more than it may have, and its VersionId."""
         with _translated():
-            answer = self._client.get_object(**self._place, Key=self._settings.prefix + model_card.CARD)
+            answer = self._client.get_object(**self._place, Key=self._settings.prefix + name)
             with answer["Body"] as body:
-                return body.read(model_card.MOST_CARD_BYTES + 1), _version_id(answer)
+                return body.read(most_bytes + 1), _version_id(answer)
 
     def head(self, key: str) -> Mapping[str, Any]:
         """What S3 says of one object, its checksum included."""
         with _translated():
             return self._client.head_object(**self._place, Key=key, ChecksumMode="ENABLED")
+
+    def checksum(self, key: str) -> str | None:
+        """The sha256 that S3 keeps of an object, if it is there and has one."""
+        try:
+            kept = self.head(key).get("ChecksumSHA256")
+        except Refused:
+            return None
+        return None if kept is None else base64.b64decode(kept.split("-")[0]).hex()
 
     def read(self, file: RemoteFile, offset: int) -> Iterator[bytes]:
         """The bytes of an object from an offset on, as they come; never those of another version of it."""

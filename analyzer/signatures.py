@@ -10,7 +10,7 @@ import base64
 import hashlib
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from analyzer.errors import BadModel, BadSetting
@@ -65,12 +65,17 @@ def sign(card: bytes, key_files: Sequence[Path]) -> bytes:
     return json.dumps({"ed25519": signatures}, indent=1).encode() + b"\n"
 
 
-def check(card: bytes, signatures: Callable[[], bytes | None], settings: StoreSettings) -> None:
+def are_needed(settings: StoreSettings) -> bool:
+    """Whether signatures decide what is believed."""
+    return bool(settings.public_keys) and not settings.card_sha256
+
+
+def check(card: bytes, signatures: bytes | None, settings: StoreSettings) -> None:
     """Check that a card may be believed: it is pinned, or signed by a publisher, or nothing is asked of it.
 
     Args:
         card: bytes of `card.json`; nothing in it is looked at.
-        signatures: called where they are needed; gives the content of `object_name`, None where there is none.
+        signatures: content of the object `object_name`; None where there is none.
         settings: pins, public keys, and whether unsigned cards are allowed.
 
     Raises:
@@ -81,11 +86,10 @@ def check(card: bytes, signatures: Callable[[], bytes | None], settings: StoreSe
         if sha256 not in settings.card_sha256:
             raise BadModel(f"The card has sha256 {sha256}, which MODEL_CARD_SHA256 does not list.", PIN_HINT)
         return
-    content = signatures() if settings.public_keys else None
-    if content is None:
+    if signatures is None or not settings.public_keys:
         if not settings.allow_unsigned:
             raise BadModel(_why_unsigned(settings), HINT)
-    elif not any(_is_by(key, card, content) for key in settings.public_keys):
+    elif not any(_is_by(key, card, signatures) for key in settings.public_keys):
         raise BadModel("The card is signed by none of MODEL_PUBLIC_KEYS.", HINT)
 
 

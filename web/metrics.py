@@ -59,6 +59,8 @@ class Metrics:
         loaded.set_function(lambda: float(ensemble.state().available))
         fallback = Gauge("skin_model_fallback", "1 while a preferred source of the model fails.", registry=own)
         fallback.set_function(lambda: float(ensemble.state().fallback_reason is not None))
+        kept_out = Gauge("skin_model_kept_out", "1 while a version that crashes should be served.", registry=own)
+        kept_out.set_function(lambda: float(ensemble.keeps_out_crashing))
         own.register(FailedLooks(ensemble))
         free = Gauge("skin_model_cache_free_bytes", "Room on the disk of the model cache.", registry=own)
         free.set_function(partial(free_bytes, cache))

@@ -34,12 +34,17 @@ def make(
     classes: Sequence[str] = CLASSES,
     outputs: int = len(CLASSES),
     side_px: int = SIDE_PX,
+    ballast: int = 0,
     **changes: object,
 ) -> ModelCard:
-    """Write an artefact; its card, with `changes` to its fields."""
+    """Write an artefact; its card, with `changes` to its fields.
+
+    Args:
+        ballast: numbers that make `network.bin` larger by 4 bytes each and change no answer.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(seed)
-    _write_graph(folder, rng, side_px)
+    _write_graph(folder, rng, side_px, ballast)
     widths = (FEATURES + demographics, 9, outputs)
     layers = [
         (rng.normal(size=(before, after)).astype(np.float32), rng.normal(size=after).astype(np.float32))
@@ -90,7 +95,7 @@ def features_of(folder: Path, pictures: NDArray[np.uint8]) -> NDArray[np.float32
     return np.stack([network(picture[None])["features"][0] for picture in pictures])
 
 
-def _write_graph(folder: Path, rng: np.random.Generator, side_px: int) -> None:
+def _write_graph(folder: Path, rng: np.random.Generator, side_px: int, ballast: int) -> None:
     """Picture → two convolutions of stride 4 with ReLU → maps and their means side by side."""
     ov = runtime.openvino()
     ops = ov.opset13
@@ -104,6 +109,9 @@ def _write_graph(folder: Path, rng: np.random.Generator, side_px: int) -> None:
         flat = ops.relu(ops.convolution(planes, ops.constant(kernel), [4, 4], [0, 0], [0, 0], [1, 1]))
         maps.append(ops.transpose(flat, np.array([0, 2, 3, 1])))
     features = ops.concat([ops.reduce_mean(one, np.array([1, 2])) for one in maps], 1)
+    if ballast:
+        heavy = ops.reduce_sum(ops.constant(rng.random(ballast, np.float32)), np.array([0]))
+        features = ops.add(features, ops.multiply(heavy, np.float32(0)))
     for node, name in zip((features, *maps), ("features", *artefact.MAPS[:2]), strict=True):
         node.output(0).set_names({name})
     model = ov.Model([ops.result(node) for node in (features, *maps)], [picture], "tiny")

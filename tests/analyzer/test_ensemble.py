@@ -16,9 +16,10 @@ import numpy as np
 import pytest
 
 from analyzer import ensemble as ensemble_module
-from analyzer.ensemble import Ensemble, open_artefact
+from analyzer.ensemble import Ensemble
 from analyzer.errors import BadModel, ModelUnavailable
 from analyzer.model_sources import NAME, Candidate, ModelSources
+from analyzer.opening import Source, open_artefact
 from analyzer.roi import Roi
 from analyzer.settings import StoreSettings
 from tests.analyzer import artefacts, store_server
@@ -163,7 +164,7 @@ def test_a_newer_version_is_swapped_in_and_the_one_before_is_kept(
             upload(s3, artefact(tmp_path / number, number))
         ensemble.refresh()
         assert version(ensemble) == number
-    kept = [ModelSources(sources.settings)._cached(path) for path in sources.cache.versions()]
+    kept = [ModelSources(sources.settings).cached(path) for path in sources.cache.versions()]
     assert [open_stand_in(candidate).version for candidate in kept] == ["4", "3"]
 
 
@@ -344,7 +345,7 @@ def test_a_bare_file_that_changed_since_it_was_verified_is_not_opened(tmp_path: 
     file = tmp_path / "fixed_model_best.h5"
     file.write_bytes(b"other")
     with pytest.raises(BadModel, match="changed after it was verified"):
-        open_artefact(Candidate("local", file, "0" * 64, "0" * 64), StoreSettings())
+        open_artefact(Source(file, "0" * 64, (), "auto"))
 
 
 # --- what S3 may hold, opened as the service opens it ---------------------------------------------------------------

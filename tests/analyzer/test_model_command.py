@@ -11,6 +11,7 @@ import pytest
 
 from analyzer import model_cache, model_card
 from analyzer.model_command import DONE, FAILED, OTHER_CONTENT, WRONG, main
+from tests.analyzer import artefacts
 from tests.analyzer.store_server import BUCKET, FILES, PREFIX, Line, artefact, upload
 
 
@@ -19,6 +20,7 @@ def environment(s3: Any, line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyP
     """S3 behind the line, no local artefact, an empty cache."""
     monkeypatch.setenv("S3_BUCKET", BUCKET)
     monkeypatch.setenv("AWS_ENDPOINT_URL", line.url)
+    monkeypatch.setenv("MODEL_ALLOW_UNSIGNED", "yes")
     monkeypatch.setenv("MODEL_DIR", str(tmp_path / "models"))
     monkeypatch.setenv("MODEL_CACHE_DIR", str(tmp_path / "cache"))
 
@@ -116,10 +118,12 @@ def test_status_tells_what_is_where(tmp_path: Path, s3: Any, capsys: pytest.Capt
     assert told["s3"]["problem"] == "The artefact is not in the bucket (404)."
     assert told["cache"] == []
     artefact(tmp_path / "models", "1")
-    upload(s3, artefact(tmp_path / "new", "2"))
+    artefacts.make(tmp_path / "new", version="2")
+    upload(s3, tmp_path / "new")
     assert main(["fetch"]) == DONE
     said = capsys.readouterr()
     assert "2 is in" in said.out
+    assert "self-test passed: 3 golden pictures" in said.out
     assert "network.bin 100 %" in said.err
     assert main(["status", "--json"]) == DONE
     told = json.loads(capsys.readouterr().out)

@@ -18,7 +18,7 @@ from analyzer import model_cache, model_card
 from analyzer.ensemble import Ensemble
 from analyzer.errors import BadModel, ModelUnavailable
 from analyzer.model_sources import NAME, ModelSources
-from tests.analyzer import store_server
+from tests.analyzer import artefacts, store_server
 from tests.analyzer.store_server import BUCKET, FILES, OWNER, PREFIX, SIZE, Fault, Line, artefact, open_stand_in, upload
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,6 +29,15 @@ WEIGHTS = f"/{BUCKET}/{PREFIX}network.bin"
 def published(s3: Any, tmp_path: Path) -> Path:
     """Version 2 in S3; its folder."""
     folder = artefact(tmp_path / "published", "2")
+    upload(s3, folder)
+    return folder
+
+
+@pytest.fixture
+def servable(s3: Any, tmp_path: Path) -> Path:
+    """A small artefact in S3 that passes its trial, its weights as large as those of the others; its folder."""
+    folder = tmp_path / "servable"
+    artefacts.make(folder, ballast=SIZE // 4)
     upload(s3, folder)
     return folder
 
@@ -265,6 +274,7 @@ def environment(sources: ModelSources, **more: str) -> dict[str, str]:
         "MODEL_DIR": str(config.folder),
         "MODEL_CACHE_DIR": str(config.cache),
         "S3_READ_TIMEOUT_S": "2",
+        "MODEL_ALLOW_UNSIGNED": "yes",
         **more,
     }
 
@@ -279,7 +289,7 @@ def parts(sources: ModelSources) -> list[Path]:
     return [path for path in sources.settings.cache.rglob("network.bin.*.part") if path.stat().st_size > 0]
 
 
-def test_a_killed_download_goes_on_at_the_next_start(sources: ModelSources, published: Path, line: Line) -> None:
+def test_a_killed_download_goes_on_at_the_next_start(sources: ModelSources, servable: Path, line: Line) -> None:
     line.faults.append(Fault(f"GET {WEIGHTS}", rate=400_000))
     process = fetching(sources)
     while not parts(sources) or parts(sources)[0].stat().st_size < 300_000:
@@ -295,17 +305,17 @@ def test_a_killed_download_goes_on_at_the_next_start(sources: ModelSources, publ
     assert again.returncode == 0
     assert ranges(line) == ["bytes=0-", f"bytes={kept}-"]
     assert line.body_bytes[WEIGHTS] < SIZE + 200_000  # some were on the line when the process died
-    assert (sources.cache.versions()[0] / "network.bin").read_bytes() == (published / "network.bin").read_bytes()
+    assert (sources.cache.versions()[0] / "network.bin").read_bytes() == (servable / "network.bin").read_bytes()
     assert list(sources.settings.cache.rglob("*.part")) == []
 
 
-def test_two_processes_at_once_download_once(sources: ModelSources, published: Path, line: Line) -> None:
+def test_two_processes_at_once_download_once(sources: ModelSources, servable: Path, line: Line) -> None:
     line.faults.append(Fault(f"GET {WEIGHTS}", rate=2_000_000))
     both = [fetching(sources), fetching(sources)]
     answers = [process.communicate() for process in both]
     assert [process.returncode for process in both] == [0, 0], answers
     assert len(ranges(line)) == 1
-    assert line.body_bytes[WEIGHTS] == SIZE
+    assert line.body_bytes[WEIGHTS] == (servable / "network.bin").stat().st_size
 
 
 def test_a_full_disk_leaves_nothing_behind(sources: ModelSources, published: Path) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from analyzer import settings
+from analyzer.errors import BadSetting
 from analyzer.model_sources import NAME
 from application import create_app
 from deploy import bundle, proxy_answers
@@ -21,6 +22,7 @@ from tests.deploy.layout import SERVICE, Release
 from tests.test_documentation import setting_names
 
 POLICY = json.loads((ROOT / "deploy/instance-policy.json").read_text())
+THEIRS = {"S3_EXPECTED_OWNER": "123456789012", "MODEL_PUBLIC_KEYS": "A" * 43 + "="}  # of those who deploy
 DEPLOYMENT = (ROOT / "docs/deploy.md").read_text(encoding="utf-8")
 
 
@@ -119,7 +121,7 @@ def test_the_options_for_https_in_the_guide_are_documented_too(tmp_path: Path) -
 
 def test_properties_are_settings_of_the_service(release: Release) -> None:
     assert set(release.properties) <= set(setting_names())
-    read = settings.read(release.properties)
+    read = settings.read(release.properties | THEIRS)
     assert (read.host, read.operator_local) == ("127.0.0.1", False)
     assert f"{read.host}:{read.port}" == SERVICE
     conf = (release.folder / ".platform/nginx/conf.d/elasticbeanstalk/service.conf").read_text()
@@ -165,13 +167,25 @@ def test_every_page_is_told_where_all_are_allowed() -> None:
 
 
 def test_the_instance_may_read_the_model_and_no_more() -> None:
-    config = settings.read({"S3_BUCKET": "shine-skincare-models"}).store
+    config = settings.read({"S3_BUCKET": "shine-skincare-models"} | THEIRS).store
     (read,) = POLICY["Statement"]
     place, _, end = read["Resource"].rpartition("*")
     assert end == ""
     assert f"arn:aws:s3:::{config.bucket}/{config.prefix}".startswith(place)
     assert place != f"arn:aws:s3:::{config.bucket}/"
     assert (read["Effect"], read["Action"]) == ("Allow", "s3:GetObject")
+    assert read["Condition"] == {"StringEquals": {"aws:ResourceAccount": "${aws:PrincipalAccount}"}}
+
+
+def test_what_belongs_to_an_account_is_set_by_the_guide_and_missed_by_the_start(release: Release) -> None:
+    (named,) = re.findall(r"--envvars (\S+)", DEPLOYMENT)
+    assert {pair.split("=")[0] for pair in named.split(",")} == set(THEIRS)
+    with pytest.raises(BadSetting, match="S3_EXPECTED_OWNER"):
+        settings.read(release.properties)
+    store = settings.read(release.properties | THEIRS).store
+    assert store.expected_owner == THEIRS["S3_EXPECTED_OWNER"]
+    assert store.public_keys == (THEIRS["MODEL_PUBLIC_KEYS"],)
+    assert not store.allow_unsigned
 
 
 def test_the_guide_names_what_the_command_line_overrides(release: Release) -> None:

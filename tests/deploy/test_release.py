@@ -196,6 +196,7 @@ def test_the_hook_fetches_the_published_model(release: Release, tmp_path: Path) 
             **store_server.CREDENTIALS,
             "S3_BUCKET": store_server.BUCKET,
             "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
+            "MODEL_ALLOW_UNSIGNED": "yes",
             "MODEL_CACHE_DIR": str(tmp_path / "cache"),
         }
         ended = hook(release, "hooks/predeploy/01_model.sh", release.environment(**s3))

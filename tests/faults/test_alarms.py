@@ -87,6 +87,7 @@ CASES = {
         {f"skin_model_loaded{AT}": "0x20", f"skin_ready{AT}": "0x20"},  # still starting
     ),
     "ModelFallback": Case({f"skin_model_fallback{AT}": "1x20"}, {f"skin_model_fallback{AT}": "0x10 1x9"}),
+    "ModelCrashes": Case({f"skin_model_kept_out{AT}": "0x19 1x1"}, {f"skin_model_kept_out{AT}": "0x20"}),
     "S3Errors": Case(
         {f"skin_model_failed_looks_total{AT}": "0+1x20"}, {f"skin_model_failed_looks_total{AT}": "0x10 2x9"}
     ),

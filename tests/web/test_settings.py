@@ -18,6 +18,7 @@ from analyzer.settings import Settings, StoreSettings
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = (ROOT / ".env.example").read_text()
+PUBLIC_KEY = "A" * 43 + "="
 SHOWN = dict(re.findall(r"^([A-Z0-9_]+)=(.*)$", EXAMPLE, re.MULTILINE))
 
 
@@ -82,6 +83,10 @@ def test_values_are_read() -> None:
         ("AWS_ENDPOINT_URL", "ftp://x"),
         ("AWS_ENDPOINT_URL", "http://user:secret@x"),
         ("MODEL_SHA256", "abc"),
+        ("MODEL_PUBLIC_KEYS", "abc"),
+        ("MODEL_PUBLIC_KEYS", f"{PUBLIC_KEY},{PUBLIC_KEY}"),
+        ("MODEL_CARD_SHA256", "A" * 64),
+        ("MODEL_ALLOW_UNSIGNED", "perhaps"),
         ("MODEL_TRUST_BARE", "perhaps"),
         ("MODEL_CLASSES", "acne"),
         ("MODEL_CLASSES", "acne,acne"),
@@ -118,9 +123,26 @@ def test_prefix_and_key_follow_from_each_other(given: dict[str, str], prefix: st
 def test_settings_of_the_store_are_read() -> None:
     sums = ("0" * 64, "1" * 64)
     store = settings.read(
-        {"S3_BUCKET": "shine-skincare-models", "MODEL_SHA256": ", ".join(sums), "MODEL_POLL_S": "0"}
+        {
+            "S3_BUCKET": "shine-skincare-models",
+            "S3_EXPECTED_OWNER": "123456789012",
+            "MODEL_SHA256": ", ".join(sums),
+            "MODEL_POLL_S": "0",
+            "MODEL_PUBLIC_KEYS": PUBLIC_KEY,
+            "MODEL_CARD_SHA256": sums[1],
+            "MODEL_ALLOW_UNSIGNED": "Yes",
+        }
     ).store
     assert (store.bucket, store.sha256, store.poll_s) == ("shine-skincare-models", sums, 0.0)
+    assert (store.public_keys, store.card_sha256, store.allow_unsigned) == ((PUBLIC_KEY,), sums[1:], True)
+
+
+def test_a_bucket_at_amazon_needs_its_owner() -> None:
+    """Elsewhere a bucket may have no owner that could be asked for."""
+    with pytest.raises(BadSetting, match="S3_BUCKET is set and S3_EXPECTED_OWNER is not"):
+        settings.read({"S3_BUCKET": "shine-skincare-models", "S3_EXPECTED_OWNER": " "})
+    elsewhere = {"S3_BUCKET": "models", "AWS_ENDPOINT_URL": "http://localhost:9000"}
+    assert settings.read(elsewhere).store.expected_owner is None
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="make is absent")

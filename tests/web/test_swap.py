@@ -48,6 +48,7 @@ def environment(line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     places = {
         "S3_BUCKET": BUCKET,
         "AWS_ENDPOINT_URL": line.url,
+        "MODEL_ALLOW_UNSIGNED": "yes",
         "MODEL_DIR": str(tmp_path / "models"),
         "MODEL_CACHE_DIR": str(tmp_path / "cache"),
         "MODEL_POLL_S": "0",
