@@ -17,6 +17,7 @@ from analyzer.model_sources import NAME
 from tests.analyzer import artefacts, poisoned
 from tests.analyzer.crashing_trial import ENDS, PASSES
 from tests.analyzer.store_server import Fault, Line
+from tests.conftest import ROOT
 from tests.web.records import ANALYZE
 from tests.web.test_server import Server, post, running, until
 from tests.web.test_swap import environment, line, serves, status, worker
@@ -25,16 +26,11 @@ __all__ = ["environment", "line"]  # fixtures of the tests of swaps
 APP = "tests.web.poison_application:application"
 SIDE_PX = 224  # what the service shows to a network
 WITHIN_S = 60.0  # on a machine that does much else; a few seconds on a quiet one
-TRIED = {  # what is published, and what operators read of it
-    "division while compiling": "crashes (SIGFPE)",
-    "division while answering": "crashes (SIGFPE)",
-    "division at white": "crashes (SIGFPE)",
-    "reading beyond": "crashes (SIGSEGV)",
-    "endless memory": "needs more than 2048 MiB of memory",
-    "endless loop": "had not answered after 2 s of processor time",
-    "SIGILL": "crashes (SIGILL)",
-    "SIGABRT": "crashes (SIGABRT)",
-}
+PAGE = (ROOT / "docs" / "faults.md").read_text(encoding="utf-8")
+TABLE = PAGE.split("| what it does | what the trial says |\n|---|---|\n")[1].split("\n\n")[0]
+TRIED = dict(
+    line.strip("| ").split(" | ") for line in TABLE.splitlines()
+)  # what is published, and what operators read of it
 
 
 @pytest.fixture

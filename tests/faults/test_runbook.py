@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,10 @@ import requests
 import yaml
 
 from analyzer.ensemble import Ensemble
-from analyzer.model_sources import ModelSources
+from analyzer.model_sources import NAME, ModelSources
 from analyzer.settings import Settings
 from application import create_app
-from tests.analyzer import store_server
+from tests.analyzer import artefacts, poisoned, store_server
 from tests.analyzer.conftest import line, moto_port, s3
 from tests.analyzer.store_server import Fault, Line, artefact, open_stand_in, upload
 from tests.web.records import ANALYZE
@@ -29,6 +30,7 @@ RUNBOOK = (ROOT / "docs" / "runbook.md").read_text(encoding="utf-8")
 RULES = yaml.safe_load((ROOT / "docs" / "alarms.yml").read_text(encoding="utf-8"))["groups"][0]["rules"]
 BOARD = json.loads((ROOT / "docs" / "grafana-dashboard.json").read_text(encoding="utf-8"))
 SHOWN = dict(re.findall(r"<!-- state: (\w+) -->\n```json\n(.*?)```", RUNBOOK, re.DOTALL))
+STATES = ("s3", "fallback", "cached", "refused", "crashing", "nothing")
 METRIC = re.compile(r"\b((?:skin|process)_[a-z0-9_]+|up)\b")
 MADE_BY_PROMETHEUS = {"up"}
 VOLATILE = ("loaded_at", "s3_version_id")
@@ -47,6 +49,11 @@ def state(name: str, folder: Path, s3: Any, line: Line) -> dict[str, Any]:
     if name == "refused":
         upload(s3, artefact(folder / "newer", "6.2.0", broken=True))
         ensemble.refresh()
+    if name == "crashing":
+        artefacts.make(folder / "real" / NAME, version="6.0.0")
+        upload(s3, poisoned.make(folder / "poisoned", "division while answering", "6.2.0"))
+        ensemble = Ensemble(ModelSources(replace(config, folder=folder / "real", cache=folder / "another")))
+        ensemble.refresh()
     if name == "cached":
         ensemble = Ensemble(ModelSources(config), open_stand_in)
         line.faults.append(Fault("card.json", kind="status 503 SlowDown"))
@@ -60,13 +67,13 @@ def state(name: str, folder: Path, s3: Any, line: Line) -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize("name", ["s3", "fallback", "cached", "refused", "nothing"])
+@pytest.mark.parametrize("name", STATES)
 def test_the_model_status_reads_as_the_runbook_shows(name: str, tmp_path: Path, s3: Any, line: Line) -> None:
     assert json.loads(SHOWN[name]) == state(name, tmp_path, s3, line)
 
 
 def test_every_state_that_is_shown_is_tested() -> None:
-    assert set(SHOWN) == {"s3", "fallback", "cached", "refused", "nothing"}
+    assert set(SHOWN) == set(STATES)
 
 
 @pytest.fixture(scope="module")
