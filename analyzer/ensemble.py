@@ -58,11 +58,11 @@ class Ensemble:
     """
 
     def __init__(self, sources: ModelSources | None = None, opener: Opener | None = None) -> None:
-        """Take the artefacts from somewhere.
+        """Prepare an ensemble without an artefact.
 
         Args:
-            sources: None = there is no ensemble.
-            opener: a test's own; what it opens is no native code, and is not tried before.
+            sources: of artefacts; None = there never is one.
+            opener: of a test; what it opens is no native code and is not tried before.
         """
         self._sources = sources
         self._open = opener

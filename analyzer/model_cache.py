@@ -88,7 +88,8 @@ class ModelCache:
             with self._locked(deadline):
                 folder = self._sound(offer) or self._download(offer, read, deadline)
                 if offer.signatures is not None:
-                    _write(folder / SIGNATURES, offer.signatures)
+                    _write(folder / f"{SIGNATURES}{PART}", offer.signatures)
+                    (folder / f"{SIGNATURES}{PART}").replace(folder / SIGNATURES)
                 return folder
         except OSError as error:
             _refuse_disk(error)

@@ -64,7 +64,7 @@ def fetch(config: StoreSettings, options: argparse.Namespace) -> int:
     """Download what S3 offers into the cache and try it, so that the service need not."""
     sources = ModelSources(config)
     bucket = _bucket(sources)
-    offer = sources.offer()
+    offer = bucket.offer()
     folder = sources.cache.fetch(offer, _telling(bucket.read, offer), Deadline(config.download_timeout_s))
     print(f"{_title(offer)} is in {folder}, self-test {sources.prove(sources.cached(folder))}")
     return DONE
@@ -139,12 +139,12 @@ def _remote(sources: ModelSources) -> dict[str, Any]:
     if sources.bucket is None:
         return {"problem": "S3 is off: S3_BUCKET is not set."}
     place = {"location": sources.bucket.location}
-    return place | _or_problem(lambda: _offered(_compared(sources)))
+    return place | _or_problem(lambda: _offered(_compared(_bucket(sources))))
 
 
-def _compared(sources: ModelSources) -> Offer:
+def _compared(bucket: Bucket) -> Offer:
     """The offer, when no checksum that S3 keeps of its objects contradicts the card."""
-    bucket, offer = _bucket(sources), sources.offer()
+    offer = bucket.offer()
     for file in offer.files:
         if offer.card and bucket.checksum(file.key) not in (None, file.sha256):
             raise BadModel(f"{file.name} in S3 has another sha256 than its card says.", "Publish the artefact again.")

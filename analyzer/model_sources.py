@@ -29,6 +29,8 @@ SHIPPED = BUNDLED_MODELS / "shipped.sha256"
 NOTHING = "No ensemble artefact is installed."
 HINT = "Publish a model artefact; see docs/deploy.md."
 AGAIN_HINT = "Publish a better version, or send SIGHUP to have it tried again."
+# A refusal kept as its kind and sentence: an exception would keep the artefact that its traceback passed in memory.
+Refusal = tuple[type[BadModel], str]
 PLACES: Mapping[ModelSource, str] = {
     ModelSource.S3: "S3",
     ModelSource.CACHE: "the cache",
@@ -68,7 +70,7 @@ class ModelSources:
         place = f"{settings.endpoint_url}|{settings.bucket}|{settings.prefix}|{settings.key}"
         self.cache = ModelCache(settings.cache / hashlib.sha256(place.encode()).hexdigest()[:16])
         self.records = TrialRecords(settings.cache / "trials", settings.precision)
-        self._refused: dict[str, BadModel] = {}
+        self._refused: dict[str, Refusal] = {}
 
     def wanted(self, current: Candidate | None = None, stopped: threading.Event | None = None) -> Candidate:
         """What should be served: what S3 offers, fetched and verified; where S3 is off, the local artefact.
@@ -84,7 +86,8 @@ class ModelSources:
         if self.bucket is None:
             return self._first_local(current)
         kept = current if current and current.path.exists() else None
-        offer = self.offer(kept.version if kept else None)
+        believed = kept.version if kept and kept.s3_location else None
+        offer = self.bucket.offer(kept.version if kept else None, believed)
         if kept and offer.version == kept.version:
             return _confirmed(kept, offer)
         self._check_refused(offer.version, offer.identity)
@@ -92,15 +95,6 @@ class ModelSources:
         if local:
             return _confirmed(local, offer)
         return replace(self._fetched(offer, stopped), note=note)
-
-    def offer(self, current: str | None = None) -> Offer:
-        """What S3 offers now; `Bucket.offer`, for which the card of the local artefact needs no signature.
-
-        Args:
-            current: version that the caller has; its files are left out of the answer.
-        """
-        assert self.bucket is not None
-        return self.bucket.offer(current, believed={current, self._local_version()})
 
     def fallbacks(self) -> Iterator[Callable[[], Candidate]]:
         """What else may be served, best first. Each call gives one candidate, or raises ModelUnavailable with the reason.
@@ -171,7 +165,7 @@ class ModelSources:
             why = f"{cause.message} {cause.hint}"
         kind = CrashingModel if isinstance(cause, CrashingModel) else BadModel
         refusal = kind(f"What {PLACES[candidate.source]} holds was refused: {why}", AGAIN_HINT)
-        self._refused[candidate.version] = refusal
+        self._refused[candidate.version] = (kind, refusal.message)
         if candidate.source != ModelSource.LOCAL:
             self.cache.refuse(self.cache.folder / candidate.version)
         return refusal
@@ -192,7 +186,7 @@ class ModelSources:
             self.cache.fetch(offer, self.bucket.read, Deadline(self.settings.download_timeout_s, stopped))
             return replace(self.cached(self.cache.folder / offer.version), source=ModelSource.S3)
         except BadModel as error:
-            self._refused[offer.identity] = error
+            self._refused[offer.identity] = (type(error), error.message)
             raise
 
     def _same_local(self, offer: Offer) -> tuple[Candidate | None, str | None]:
@@ -222,13 +216,6 @@ class ModelSources:
             if (self.settings.folder / name).is_file():
                 yield partial(self._local_bare, self.settings.folder / name)
 
-    def _local_version(self) -> str | None:
-        """Version of the local artefact; None where there is none that can be read."""
-        try:
-            return _sha256(self.settings.folder / NAME / model_card.CARD)
-        except BadModel:
-            return None
-
     def _local_folder(self) -> Candidate:
         folder = self.settings.folder / NAME
         model_card.read(folder)
@@ -253,7 +240,7 @@ class ModelSources:
     def _check_refused(self, version: str, identity: str | None = None) -> None:
         """What was refused is not given out again, nor what processes died of."""
         if refusal := self._refused.get(identity or version) or self._refused.get(version):
-            raise refusal
+            raise refusal[0](refusal[1], AGAIN_HINT)
         if problem := self.records.problem(version):
             raise CrashingModel(f"Version {version[:12]} is kept out: {problem}", AGAIN_HINT)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import sys
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -86,12 +86,12 @@ class Bucket:
         region = session.region_name or "us-east-1"
         return session.client("s3", region_name=region, endpoint_url=self._settings.endpoint_url, config=config)
 
-    def offer(self, current: str | None = None, believed: Collection[str | None] = ()) -> Offer:
+    def offer(self, current: str | None = None, believed: str | None = None) -> Offer:
         """What S3 holds now: the artefact with a card under the prefix, else the bare Keras file.
 
         Args:
             current: version that the caller has; its files are not looked at and are left out of the answer.
-            believed: versions whose cards need neither a signature nor a pin.
+            believed: version whose card was looked at before and needs no signature or pin any more.
 
         Raises:
             BadModel: the card may not be believed or is not sound, or its files are not there as it says.
@@ -104,7 +104,7 @@ class Bucket:
                 raise
             return self._bare(error)
         version = hashlib.sha256(data).hexdigest()
-        signed = None if version in believed else self._believed(data)
+        signed = None if version == believed else self._believed(data)
         card = self._parsed(data)
         wanted = {name: file for name, file in card.files.items() if file.serving and version != current}
         files = tuple(self._file(name, file.size_bytes, file.sha256) for name, file in wanted.items())
@@ -112,11 +112,11 @@ class Bucket:
 
     def _believed(self, card: bytes) -> bytes | None:
         """Signatures of a card that may be believed; None where they were not asked for."""
-        content = self.signatures(card) if signatures.are_needed(self._settings) else None
+        content = self._signatures(card) if signatures.are_needed(self._settings) else None
         signatures.check(card, content, self._settings)
         return content
 
-    def signatures(self, card: bytes) -> bytes | None:
+    def _signatures(self, card: bytes) -> bytes | None:
         """Content of the object that holds the signatures of a card; None where there is none."""
         try:
             return self._content(signatures.object_name(card), signatures.MOST_BYTES)[0]

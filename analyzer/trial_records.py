@@ -131,7 +131,7 @@ class TrialRecords:
         try:
             yield
         except OSError as error:
-            log.warning("trial_not_recorded", extra={"fields": {"errno": error.errno}})
+            log.info("trial_not_recorded", extra={"fields": {"errno": error.errno}})
 
 
 @contextlib.contextmanager

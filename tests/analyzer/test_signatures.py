@@ -162,10 +162,26 @@ def test_what_is_not_believed_any_more_is_not_taken_from_the_cache(
     assert "signed by none of MODEL_PUBLIC_KEYS" in str(restarted.state().fallback_reason)
 
 
-def test_the_local_artefact_needs_no_signature_in_s3_either(settings: StoreSettings, s3: Any) -> None:
+def test_the_card_of_the_local_artefact_needs_a_signature_in_s3_too(
+    settings: StoreSettings, key: Any, tmp_path: Path, s3: Any
+) -> None:
+    """It is no secret: unsigned, it would be a way back to it."""
+    mine, public = key("mine")
+    ensemble = Ensemble(ModelSources(replace(settings, public_keys=(public,))), open_stand_in)
     upload(s3, artefact(settings.folder, "1"))
-    found = ModelSources(settings).wanted()
-    assert (found.source, found.s3_location) == ("local", f"s3://{BUCKET}/{PREFIX}")
+    for _ in range(2):
+        ensemble.refresh()
+        state = ensemble.state()
+        assert (state.details["version"], state.details["source"], state.details["s3_location"]) == ("1", "local", None)
+        assert "not signed" in str(state.fallback_reason)
+    put(artefact(tmp_path / "2", "2"), mine)
+    ensemble.refresh()
+    upload(s3, settings.folder / NAME)
+    ensemble.refresh()
+    assert ensemble.state().details["version"] == "2"
+    put(settings.folder / NAME, mine)
+    ensemble.refresh()
+    assert (ensemble.state().details["version"], ensemble.state().fallback_reason) == ("1", None)
 
 
 @pytest.mark.parametrize(
