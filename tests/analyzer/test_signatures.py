@@ -21,7 +21,7 @@ from analyzer.model_download import sha256_of
 from analyzer.model_sources import NAME, ModelSources
 from analyzer.settings import StoreSettings
 from tests.analyzer import store_server
-from tests.analyzer.store_server import BUCKET, PREFIX, Line, artefact, open_stand_in, upload
+from tests.analyzer.store_server import BUCKET, PREFIX, Line, open_stand_in, upload
 
 CARD = b'{"a": "card"}'
 RFC_8032_TEST_1 = (  # section 7.1: public key, message, signature
@@ -51,6 +51,10 @@ def settings(s3: Any, line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("MODEL_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setenv("MODEL_DIR", str(tmp_path / "models"))
     return store_server.settings(line.url, tmp_path, allow_unsigned=False)
+
+
+def artefact(parent: Path, version: str) -> Path:
+    return store_server.artefact(parent, version, size=1000)
 
 
 def put(folder: Path, *keys: Path) -> Path:
