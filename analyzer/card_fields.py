@@ -73,7 +73,7 @@ THRESHOLDS = {  # by the beginning of their names; the first that fits counts
     "probability": Within(0.0, 1.0),
     "parity_probability": Within(0.0, 0.05),  # a wide one would make the self-test say nothing
     "presence_": Within(0.0, 1.0),
-    "distance": Within(0.0, 1e6),
+    "distance": Within(0.0, 1e12),  # a Mahalanobis distance has no scale of its own
     "": Within(-1000.0, 1000.0),
 }
 
