@@ -1,20 +1,22 @@
 # The service in a container. On Elastic Beanstalk it is not needed: see docs/deploy.md, "In a container".
 #   docker build -t shine-hare-run . && docker run --rm -p 8000:8000 shine-hare-run
-FROM python:3.12.11-slim-bookworm
+# The digest is that of the official image's public record (docker-library/repo-info); Dependabot renews it.
+FROM python:3.12.14-slim-bookworm@sha256:0f5b26b9518d002b6173fd61daad821fa340635ebfec5bba471013f9ca114579
 
 ENV PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     HOST=0.0.0.0 \
     PORT=8000 \
     OPERATOR_LOCAL=no \
+    CORS_ORIGINS=https://shineskincollective.com,https://www.shineskincollective.com \
     MODEL_CACHE_DIR=/var/cache/shine-hare-run
 
 WORKDIR /srv/shine-hare-run
 
-COPY requirements.txt requirements.lock ./
-RUN python -m pip install --no-cache-dir --disable-pip-version-check -r requirements.txt
+COPY requirements.txt ./
+RUN python -m pip install --no-cache-dir --disable-pip-version-check --require-hashes -r requirements.txt
 
-COPY application.py gunicorn.conf.py ./
+COPY application.py gunicorn.conf.py sbom.cdx.json ./
 COPY analyzer ./analyzer
 COPY web ./web
 COPY models ./models

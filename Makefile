@@ -12,12 +12,13 @@ BIN := $(VENV)/bin
 TRAINING := .venv-training
 AUDIT := .venv-audit
 CLIENTS := .venv-clients
+LOCKS ?= requirements-audit requirements requirements-dev requirements-clients training/requirements training/requirements-gpu training/requirements-ray
 PROCESSOR := $(if $(GPU),gpu,cpu)
 TOGETHER := -n 2 --dist loadfile
 SUITABLE := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3; do \
 	if $$name -c '$(SUITABLE)' >/dev/null 2>&1; then echo $$name; break; fi; done)
-PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+INSTALL := -m pip --disable-pip-version-check --quiet install --require-hashes -r
 BENCHMARKS = $(sort $(basename $(notdir $(shell grep -l '__name__ == "__main__"' benchmarks/*.py))))
 
 help: ## List the targets
@@ -49,12 +50,10 @@ check: audit $(VENV)/dev.stamp ## Check format, lint and types, ask for known we
 	$(BIN)/mypy
 	$(BIN)/python -m pytest $(TOGETHER) $(ARGS)
 
-audit: | suitable-python ## Ask for known weaknesses of the locked packages; says so and passes where nobody can be asked
-	@if [[ ! -f $(AUDIT)/stamp || requirements-audit.lock -nt $(AUDIT)/stamp ]]; then \
-		if $(PYTHON) -m venv --clear $(AUDIT) && timeout 120 $(AUDIT)/bin/python -m pip --disable-pip-version-check --quiet --retries 1 \
-			install -r requirements-audit.lock 2>/dev/null; then touch $(AUDIT)/stamp; fi; fi; \
-	if [[ -f $(AUDIT)/stamp ]]; then $(AUDIT)/bin/python .ci/audit.py requirements.lock requirements-dev.lock; \
-	else echo "audit: SKIPPED, pip-audit cannot be installed: no package registry is within reach."; fi
+audit: | suitable-python ## Ask for known weaknesses of the locked packages; says so where nobody can be asked (REQUIRED=1: fails then)
+	@timeout 300 $(MAKE) --silent $(AUDIT)/stamp 2>/dev/null || true; \
+	python=$(AUDIT)/bin/python; if [[ ! -f $(AUDIT)/stamp ]]; then python=$(PYTHON); fi; \
+	$$python .ci/audit.py $(if $(REQUIRED),--required) requirements.txt requirements-dev.txt
 
 format: $(VENV)/dev.stamp ## Format the code and mend what the linter can mend
 	$(BIN)/ruff check --fix --exit-zero --quiet .
@@ -73,17 +72,10 @@ train-env: $(TRAINING)/$(PROCESSOR).stamp $(if $(RAY),$(TRAINING)/ray.stamp) ## 
 model: $(TRAINING)/$(PROCESSOR).stamp ## Train the ensemble and write models/hare_run_v6_facial (ARGS="--weights none")
 	$(TRAINING)/bin/python -m training.train_hare_run training/configs/facial.yaml --out runs/facial --model-dir models/hare_run_v6_facial $(ARGS)
 
-lock: | suitable-python ## Write the locks anew from the requirements (LOCKS=training/requirements: one of them)
-	for name in $(or $(LOCKS),requirements requirements-dev requirements-audit requirements-clients training/requirements training/requirements-ray); do \
-		$(PYTHON) -m venv --clear $(VENV)-lock; \
-		grep -v '^-[cr]' $$name.txt > $(VENV)-lock/wanted.txt; \
-		base=$$(sed -n 's/^-r \(.*\)\.txt$$/\1.lock/p' $$name.txt); \
-		if [[ -n $$base ]]; then cat $$(dirname $$name)/$$base >> $(VENV)-lock/wanted.txt; fi; \
-		$(VENV)-lock/bin/python -m pip --disable-pip-version-check --quiet install -r $(VENV)-lock/wanted.txt; \
-		{ echo "# Exact versions, installed by make and bound to $$name.txt; CPython 3.11 to 3.13. Written by make lock: do not edit."; \
-		$(VENV)-lock/bin/python -m pip freeze --local; } > $(VENV)-lock/written.lock; \
-		mv $(VENV)-lock/written.lock $$name.lock; done
-	rm -rf $(VENV)-lock
+lock: $(AUDIT)/stamp ## Write what a .in file asks for into its lock, and the list of parts (UPGRADE=1: newer versions; LOCKS=requirements-dev: one)
+	for name in $(LOCKS); do $(AUDIT)/bin/uv pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 \
+		--generate-hashes $(if $(UPGRADE),--upgrade) $$name.in --output-file $$name.txt; done
+	$(AUDIT)/bin/python .ci/sbom.py requirements.txt sbom.cdx.json
 
 bundle: | suitable-python ## Make dist/<name>-<version>.zip for Elastic Beanstalk (ARGS=--without-ensemble leaves the model to S3)
 	@$(PYTHON) -m deploy.bundle $(ARGS)
@@ -93,11 +85,11 @@ check-bundle: $(VENV)/dev.stamp | suitable-python ## Make the bundle, install it
 	$(PYTHON) -m deploy.bundle --out dist/check
 	$(PYTHON) -m zipfile -e dist/check/*.zip dist/check/unpacked
 	$(PYTHON) -m venv dist/check/venv
-	dist/check/venv/bin/python -m pip --disable-pip-version-check --quiet install -r dist/check/unpacked/requirements.txt
+	dist/check/venv/bin/python -m pip --disable-pip-version-check --quiet install -r dist/check/unpacked/requirements.txt  # as the platform does
 	CHECK_BUNDLE=$$(echo dist/check/*.zip) CHECK_PYTHON=dist/check/venv/bin/python $(BIN)/python -m pytest tests/deploy $(ARGS)
 
 clean: ## Remove .venv, .venv-training, .venv-audit, .venv-clients, npm packages, dist, caches and benchmark results
-	rm -rf $(VENV) $(VENV)-lock $(TRAINING) $(AUDIT) $(CLIENTS) tests/clients/node_modules dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage htmlcov benchmarks/results
+	rm -rf $(VENV) $(TRAINING) $(AUDIT) $(CLIENTS) tests/clients/node_modules dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage htmlcov benchmarks/results
 	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
 
 suitable-python:
@@ -109,29 +101,33 @@ $(VENV)/python.stamp: | suitable-python
 	$(PYTHON) -m venv --clear $(VENV)
 	touch $@
 
-$(VENV)/serve.stamp: requirements.lock | $(VENV)/python.stamp
-	$(PIP) install -r requirements.lock
+$(VENV)/serve.stamp: requirements.txt | $(VENV)/python.stamp
+	$(BIN)/python $(INSTALL) requirements.txt
 	touch $@
 
-$(VENV)/dev.stamp: requirements-dev.lock $(VENV)/serve.stamp
-	$(PIP) install -r requirements-dev.lock
+$(VENV)/dev.stamp: requirements-dev.txt $(VENV)/serve.stamp
+	$(BIN)/python $(INSTALL) requirements-dev.txt
 	touch $@
 
-$(CLIENTS)/stamp: requirements-clients.lock | suitable-python
+$(CLIENTS)/stamp: requirements-clients.txt | suitable-python
 	$(PYTHON) -m venv --clear $(CLIENTS)
-	$(CLIENTS)/bin/python -m pip --disable-pip-version-check --quiet install -r requirements-clients.lock
+	$(CLIENTS)/bin/python $(INSTALL) requirements-clients.txt
 	touch $@
 
 tests/clients/node_modules/stamp: tests/clients/package-lock.json
 	npm ci --prefix tests/clients --no-audit --no-fund --silent
 	touch $@
 
-$(TRAINING)/$(PROCESSOR).stamp: requirements.lock training/requirements.lock | suitable-python
-	$(PYTHON) -m venv --clear $(TRAINING)
-	$(TRAINING)/bin/python -m pip --disable-pip-version-check --quiet install -r training/requirements.lock \
-		$(if $(GPU),'tensorflow[and-cuda]')
+$(AUDIT)/stamp: requirements-audit.txt | suitable-python
+	$(PYTHON) -m venv --clear $(AUDIT)
+	$(AUDIT)/bin/python $(INSTALL) requirements-audit.txt
 	touch $@
 
-$(TRAINING)/ray.stamp: training/requirements-ray.lock $(TRAINING)/$(PROCESSOR).stamp
-	$(TRAINING)/bin/python -m pip --disable-pip-version-check --quiet install -r training/requirements-ray.lock
+$(TRAINING)/cpu.stamp: training/requirements.txt | suitable-python
+	$(PYTHON) -m venv --clear $(TRAINING)
+	$(TRAINING)/bin/python $(INSTALL) training/requirements.txt
+	touch $@
+
+$(TRAINING)/gpu.stamp $(TRAINING)/ray.stamp: $(TRAINING)/%.stamp: training/requirements-%.txt $(TRAINING)/cpu.stamp
+	$(TRAINING)/bin/python $(INSTALL) training/requirements-$*.txt
 	touch $@

@@ -1,17 +1,21 @@
-"""Locked requirements -> the weaknesses that are known of them, by pip-audit; exit status 1 if there are any.
+"""Known weaknesses of the locked packages, by pip-audit; exit status 1 if there are any.
 
-Without a registry, or with one that keeps no advisories, a sentence says that nothing was looked at, and the exit status is 0. pip-audit
+    python .ci/audit.py [--required] LOCK...      (make audit, make audit REQUIRED=1)
+
+Without a registry, or with one that keeps no advisories, a line beginning with "audit: SKIPPED" says that nothing was looked at, on GitHub
+an annotation, too. The exit status is then 0, or 3 with --required: whoever relies on the audit must not take silence for health. pip-audit
 itself says "No known vulnerabilities found" where it could look nothing up, so its counts are read, not its word.
-
-Run: make audit, which makes the environment that this runs in
 """
 
 from __future__ import annotations
 
+import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,36 +23,56 @@ PROBE = "24.0"  # a version of pip that every registry has
 PROBE_S = 60
 TIMEOUT_S = 600
 ANSWER_S = "10"  # of one question
+SKIPPED = 3  # exit status where an audit is required
+REASON = "nothing was looked at: pip-audit is not installed, or no registry that keeps advisories is within reach."
 
 
-def main(locks: list[str]) -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Ask about each lock and print what was found, if there is somebody to ask."""
+    parser = argparse.ArgumentParser(prog="python .ci/audit.py", description="Ask for known weaknesses of locks.")
+    parser.add_argument(
+        "--required", action="store_true", help=f"exit status {SKIPPED} where nothing could be looked at"
+    )
+    parser.add_argument("locks", nargs="+", metavar="LOCK")
+    options = parser.parse_args(arguments)
+    if not advisories_are_within_reach():
+        return skip(required=options.required)
+    return max([report(lock, asked(lock, TIMEOUT_S)) for lock in options.locks])
+
+
+def advisories_are_within_reach() -> bool:
+    """Tell whether a package that every registry has can be looked up."""
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as probe:
         probe.write(f"pip=={PROBE}\n")
         probe.flush()
-        if not looked_up(asked(probe.name, PROBE_S)):
-            print("audit: SKIPPED, nothing was looked at: no registry that keeps advisories is within reach.")
-            return 0
-    return max([report(lock, asked(lock, TIMEOUT_S)) for lock in locks])
+        return bool(looked_up(asked(probe.name, PROBE_S)))
+
+
+def skip(*, required: bool) -> int:
+    """Say that nothing was looked at; returns the exit status."""
+    print(f"audit: SKIPPED, {REASON}")
+    if os.environ.get("GITHUB_ACTIONS") == "true":
+        print(f"::{'error' if required else 'warning'} title=audit skipped::{REASON}")
+    return SKIPPED if required else 0
 
 
 def asked(lock: str, seconds: float) -> list[dict[str, Any]] | None:
-    """What pip-audit found of each package; None where it could not ask."""
+    """Return what pip-audit found of each package; None where it could not ask."""
     with tempfile.TemporaryDirectory() as folder:
-        told = Path(folder, "told.json")
-        options = ["-r", lock, "--no-deps", "--disable-pip", "--timeout", ANSWER_S, "-f", "json", "-o", str(told)]
+        found = Path(folder, "found.json")
+        options = ["-r", lock, "--no-deps", "--disable-pip", "--timeout", ANSWER_S, "-f", "json", "-o", str(found)]
         try:
             subprocess.run(
                 [sys.executable, "-m", "pip_audit", *options], capture_output=True, timeout=seconds, check=False
             )
-            packages: list[dict[str, Any]] = json.loads(told.read_bytes())["dependencies"]
+            packages: list[dict[str, Any]] = json.loads(found.read_bytes())["dependencies"]
         except (OSError, ValueError, subprocess.TimeoutExpired):
             return None
     return packages
 
 
 def looked_up(packages: list[dict[str, Any]] | None) -> list[dict[str, Any]]:
-    """The packages that the registry knows."""
+    """Return the packages that the registry knows."""
     return [package for package in packages or [] if "vulns" in package]
 
 
@@ -67,4 +91,4 @@ def report(lock: str, packages: list[dict[str, Any]] | None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

@@ -54,10 +54,25 @@ def test_what_was_looked_up_decides(
     said: str,
 ) -> None:
     answering(packages, monkeypatch)
-    assert audit.main(["some.lock"]) == status
+    assert audit.main(["some.txt"]) == status
     assert said in capsys.readouterr().out
 
 
 def test_without_pip_audit_nothing_is_claimed(audit: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
-    assert audit.main(["some.lock"]) == 0
+    assert audit.main(["some.txt"]) == 0
     assert "SKIPPED" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("options", "status", "kind"), [([], 0, "warning"), (["--required"], 3, "error")])
+def test_a_skipped_audit_is_seen_on_github_and_fails_where_it_is_required(
+    audit: ModuleType,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    options: list[str],
+    status: int,
+    kind: str,
+) -> None:
+    answering([UNKNOWN], monkeypatch)
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    assert audit.main([*options, "some.txt"]) == status
+    assert f"::{kind} title=audit skipped::nothing was looked at" in capsys.readouterr().out

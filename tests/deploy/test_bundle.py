@@ -53,13 +53,13 @@ def test_outside_git_it_ends_in_one_sentence(tmp_path: Path) -> None:
 def test_what_is_served_is_in_it_and_nothing_else(release: Release) -> None:
     names = {path.relative_to(release.folder).as_posix() for path in release.folder.rglob("*") if path.is_file()}
     assert {
-        "Procfile", "application.py", "gunicorn.conf.py", "requirements.txt", "requirements.lock", "web/static/index.html",
+        "Procfile", "application.py", "gunicorn.conf.py", "requirements.txt", "sbom.cdx.json", "web/static/index.html",
         "analyzer/calibration.json", "models/face_geometry/card.json", f"models/{NAME}/card.json",
     } <= names  # fmt: skip
     tops = {name.split("/")[0] for name in names}
     assert tops == {
         ".ebextensions", ".platform", "Procfile", "analyzer", "application.py", "deploy", "gunicorn.conf.py", "models",
-        "requirements.lock", "requirements.txt", "web",
+        "requirements.txt", "sbom.cdx.json", "web",
     }  # fmt: skip
     assert [
         name for name in names if re.search(r"__pycache__|\.pyc$|\.env|\.(jpe?g|png|heic|keras|h5|md)$", name)

@@ -151,7 +151,7 @@ def test_make_serve_reads_the_env_file_and_the_environment_wins(tmp_path: Path) 
     (tmp_path / ".env").write_bytes(
         b"# PORT=1\nPORT=9000\r\nLOG_LEVEL=debug\nOPERATOR_TOKEN=a $b;c=d`e\nMAX_QUEUE=\nHOST=::1"
     )
-    (tmp_path / "requirements.lock").touch()
+    (tmp_path / "requirements.txt").touch()
     for name in ("python.stamp", "serve.stamp"):
         (tmp_path / ".venv" / "bin").mkdir(parents=True, exist_ok=True)
         (tmp_path / ".venv" / name).touch()
