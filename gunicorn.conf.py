@@ -14,8 +14,10 @@ from pathlib import Path
 
 from analyzer import settings
 from analyzer.errors import BadSetting
+from web.native_lines import NativeLines
 
 M_ARENA_MAX = -8  # malloc.h
+PR_SET_DUMPABLE = 4  # linux/prctl.h
 LONGEST_WARM_UP_S = 10.0  # that a stop waits for it
 
 try:
@@ -62,8 +64,31 @@ def _limit_arenas() -> None:
         libc.mallopt(M_ARENA_MAX, 2)
 
 
-_limit_arenas()  # inherited by the worker
+def _hide_memory() -> None:
+    """Keep other programs of the same user from reading memory and environment in /proc, and from attaching; photos and keys are there."""
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "prctl"):
+        libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
+
+
+_limit_arenas()  # these three are inherited by the worker
+_hide_memory()
 resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would hold photos
+
+
+def on_starting(server):  # type: ignore[no-untyped-def]
+    """Have the master log what native libraries write in the worker."""
+    server.native_lines = NativeLines()
+
+
+def post_fork(server, worker):  # type: ignore[no-untyped-def]
+    """Send such lines of a new worker to the master."""
+    server.native_lines.divert()
+
+
+def on_exit(server):  # type: ignore[no-untyped-def]
+    """Log the last of them."""
+    server.native_lines.stop()
 
 
 def post_worker_init(worker):  # type: ignore[no-untyped-def]

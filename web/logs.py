@@ -11,7 +11,7 @@ import logging
 import sys
 import traceback
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, ClassVar, TextIO
 
 import orjson
 
@@ -37,12 +37,19 @@ class JsonFormatter(logging.Formatter):
 
 
 class StandardError(logging.Handler):
-    """Writes to what `sys.stderr` is at that moment; a record that cannot be written is lost, not shown otherwise."""
+    """Writes to what `sys.stderr` is at that moment; a record that cannot be written is lost, not shown otherwise.
+
+    Attributes:
+        stream: where the log goes in a process whose file descriptor 2 leads elsewhere (`web.native_lines`).
+    """
+
+    stream: ClassVar[TextIO | None] = None
 
     def emit(self, record: logging.LogRecord) -> None:
+        stream = self.stream or sys.stderr
         with contextlib.suppress(OSError, ValueError):
-            sys.stderr.write(f"{self.format(record)}\n")
-            sys.stderr.flush()
+            stream.write(f"{self.format(record)}\n")
+            stream.flush()
 
 
 def fault(error: BaseException) -> _Fields:
