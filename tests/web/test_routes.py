@@ -203,6 +203,18 @@ TOKEN = "0123456789abcdef"
         ("203.0.113.9", {"Authorization": f"Bearer {TOKEN}x"}, 403),
         ("203.0.113.9", {"Authorization": f"Basic {TOKEN}"}, 403),
         ("", {}, 403),
+        ("127.0.0.1", {"Host": "127.0.0.1:8000"}, 200),
+        ("::1", {"Host": "[::1]:8000"}, 200),
+        ("127.0.0.1", {"Host": "LOCALHOST"}, 200),
+        ("127.0.0.1", {"Host": "rebound.example"}, 403),
+        ("127.0.0.1", {"Host": "localhost.rebound.example:8000"}, 403),
+        ("127.0.0.1", {"Host": "127.0.0.1.rebound.example"}, 403),
+        ("127.0.0.1", {"Host": "rebound.example@127.0.0.1"}, 403),
+        ("127.0.0.1", {"Host": "[rebound]"}, 403),
+        ("127.0.0.1", {"Host": "203.0.113.9"}, 403),
+        ("127.0.0.1", {"Host": ""}, 403),
+        ("203.0.113.9", {"Host": "localhost"}, 403),
+        ("127.0.0.1", {"Host": "rebound.example", "Authorization": f"Bearer {TOKEN}"}, 200),
     ],
 )
 def test_metrics_are_for_operators(address: str, headers: dict[str, str], status: int) -> None:
