@@ -1,6 +1,7 @@
-"""Settings, routes and answers of the service -> the proxy's own answers, as nginx maps on standard output.
+"""The proxy's own answers, as nginx maps made from settings, routes and answers of the service, on standard output.
 
-    python -m deploy.proxy_answers > .platform/nginx/conf.d/20_answers.conf
+    CORS_ORIGINS=https://shineskincollective.com,https://www.shineskincollective.com python -m deploy.proxy_answers \
+        > .platform/nginx/conf.d/20_answers.conf
 
 When the proxy refuses a request (a body too large) or does not reach the service, it answers in the service's stead: the shape
 of the route that was asked, the CORS headers of the same origins. A predeploy hook writes the file anew on the machine, with its
@@ -48,6 +49,9 @@ def document(config: settings.Settings) -> str:
                 for i, name in enumerate(PARTS)
             ),
             _map("$request_uri", "$proxy_endpoint", {"default": "", **{_asked((path,)): path for path in every_path}}),
+            _map(
+                "$request_uri", "$proxy_path", {"default": "other", **{_asked((path,)): path for path in known_paths()}}
+            ),
             _map("$request_uri", "$proxy_answer", answers(shapes)),
         )
     )
@@ -75,8 +79,13 @@ def answers(shapes: dict[str, tuple[str, ...]]) -> dict[str, str]:
     }
 
 
+def known_paths() -> list[str]:
+    """Return the paths of all routes: what the proxy's log may name, since a caller can write anything into a path."""
+    return [path for route in ROUTES for path in route.paths]
+
+
 def paths(view: str) -> tuple[str, ...]:
-    """All paths that reach a route, aliases included."""
+    """Return all paths that reach a route, aliases included."""
     return next(route.paths for route in ROUTES if route.view.__name__ == view)
 
 

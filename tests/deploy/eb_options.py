@@ -1,4 +1,4 @@
-""".ebextensions -> options, and what is wrong with them by the documented table of eb_options.json."""
+"""Options of .ebextensions, and what is wrong with them by the documented table of eb_options.json."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 TABLE = json.loads(Path(__file__).with_suffix(".json").read_text())
-ENVIRONMENT = "aws:elasticbeanstalk:application:environment"  # any name and value
+ANY_NAME = "*"  # of an option; the environment decides what they are called
 Options = dict[tuple[str, str], str]
 
 
@@ -30,14 +30,15 @@ def problems(options: Options) -> Iterator[str]:
     for (namespace, name), value in options.items():
         if not isinstance(value, str):
             yield f"{namespace} {name}: write {value!r} in quotation marks"
-        elif namespace != ENVIRONMENT and (rule := _rule(namespace, name)) is None:
+        elif (rule := _rule(namespace, name)) is None:
             yield f"{namespace} {name}: no such option is documented"
-        elif namespace != ENVIRONMENT and not _allowed(value, rule):
+        elif not _allowed(value, rule):
             yield f"{namespace} {name}: {value!r} is not among {rule}"
 
 
 def _rule(namespace: str, name: str) -> dict[str, Any] | None:
-    rule: dict[str, Any] | None = TABLE["namespaces"].get(namespace, {}).get(name)
+    options = TABLE["namespaces"].get(namespace, {})
+    rule: dict[str, Any] | None = options.get(name, options.get(ANY_NAME))
     return rule
 
 

@@ -8,6 +8,7 @@ format"; the generated files as published from running machines (yoochangyeon.gi
 
 from __future__ import annotations
 
+import json
 import os
 import pwd
 import re
@@ -23,6 +24,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -32,6 +34,8 @@ from tests.web.test_server import WAIT_S, Server, end, free_port
 NGINX = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 BALANCER = "127.0.0.2"  # the check's load balancer: trusted by the proxy as the private networks are
 SERVICE = "127.0.0.1:8000"
+PAGE = "https://shineskincollective.com"  # an origin that production allows
+LOGS = "/var/log/nginx/"
 NGINX_CONF = r"""
 user                    nginx;
 error_log               log/error.log warn;
@@ -155,6 +159,10 @@ class Proxy:
     def logged(self, name: str) -> str:
         return (self.folder / "log" / f"{name}.log").read_text()
 
+    def requests_logged(self) -> list[dict[str, Any]]:
+        """Return the lines of the access log, each of which is JSON."""
+        return [json.loads(line) for line in self.logged("access").splitlines()]
+
     def lead_to(self, port: int) -> None:
         """Send requests to another service from now on, as a new release's proxy does; those in flight end where they are."""
         lead(self.folder, port)
@@ -191,11 +199,18 @@ def proxying(release: Release, port: int) -> Iterator[Proxy]:
 
 def lay_out(release: Release, folder: Path, port: int) -> None:
     """Write the platform's files, then copy the bundle's over them."""
-    for name in ("log", "spool", "conf.d/elasticbeanstalk"):
+    for name in (
+        "log/healthd",
+        "html",
+        "spool",
+        "conf.d/elasticbeanstalk",
+    ):  # without html no log whose name has variables
         (folder / name).mkdir(parents=True)
     for name, text in {"nginx.conf": NGINX_CONF.replace("PORT", str(port)), **PLATFORM_FILES}.items():
         (folder / name).write_text(text)
     shutil.copytree(release.folder / ".platform/nginx", folder, dirs_exist_ok=True)
+    service = folder / "conf.d/elasticbeanstalk/service.conf"
+    service.write_text(service.read_text().replace(LOGS, "log/"))
     (folder / "conf.d/99_check.conf").write_text(OF_THE_CHECK)
 
 

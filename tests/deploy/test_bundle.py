@@ -21,6 +21,7 @@ from tests.deploy import eb_options
 from tests.deploy.layout import SERVICE, Release
 from tests.test_documentation import setting_names
 
+MEMORY_MIB = {"m7i.2xlarge": 32 * 1024}  # of the default machine
 POLICY = json.loads((ROOT / "deploy/instance-policy.json").read_text())
 THEIRS = {"S3_EXPECTED_OWNER": "123456789012", "MODEL_PUBLIC_KEYS": "A" * 43 + "="}  # of those who deploy
 DEPLOYMENT = (ROOT / "docs/deploy.md").read_text(encoding="utf-8")
@@ -103,6 +104,8 @@ def test_every_option_is_documented_and_its_value_allowed(release: Release) -> N
         ("aws:autoscaling:asg", "MaxSize", "many", "is not among"),
         ("aws:elasticbeanstalk:command", "Timeout", "4000", "is not among"),
         ("aws:autoscaling:trigger", "MeasureName", "CPU", "is not among"),
+        ("aws:elasticbeanstalk:managedactions", "PreferredStartTime", "Tuesday", "is not among"),
+        ("aws:elasticbeanstalk:application:environmentsecrets", "API_KEYS", "the key itself", "is not among"),
     ],
 )
 def test_the_check_of_options_finds_mistakes(namespace: str, name: str, value: str, told: str) -> None:
@@ -110,19 +113,36 @@ def test_the_check_of_options_finds_mistakes(namespace: str, name: str, value: s
     assert told in problem
 
 
-def test_the_options_for_https_in_the_guide_are_documented_too(tmp_path: Path) -> None:
-    (block,) = re.findall(r"```yaml\n( *option_settings:.*?)```", DEPLOYMENT, re.DOTALL)
-    (tmp_path / "06_https.config").write_text(textwrap.dedent(block))
+def test_the_options_in_the_guide_are_documented_too(tmp_path: Path) -> None:
+    blocks = re.findall(r"```yaml\n( *option_settings:.*?)```", DEPLOYMENT, re.DOTALL)
+    for number, block in enumerate(blocks):
+        (tmp_path / f"{number}.config").write_text(textwrap.dedent(block))
     options = eb_options.read(tmp_path)
     assert options["aws:elbv2:listener:443", "Protocol"] == "HTTPS"
     assert options["aws:elbv2:listener:default", "ListenerEnabled"] == "false"
     assert list(eb_options.problems(options)) == []
+    secrets = {
+        name for namespace, name in options if namespace == "aws:elasticbeanstalk:application:environmentsecrets"
+    }
+    assert secrets == {"API_KEYS", "OPERATOR_TOKEN"}
+
+
+def test_the_instance_may_read_the_secrets_of_the_guide_and_no_others() -> None:
+    (read,) = json.loads((ROOT / "deploy/secrets-policy.json").read_text())["Statement"]
+    assert (read["Effect"], read["Action"]) == ("Allow", "secretsmanager:GetSecretValue")
+    place = re.escape(read["Resource"]).replace(r"\*", "[^:]*")
+    named = re.findall(r"arn:aws:secretsmanager:\S+", DEPLOYMENT)
+    assert len(named) == 2
+    assert [name for name in named if not re.fullmatch(place, name)] == []
+    assert not re.fullmatch(place, "arn:aws:secretsmanager:us-east-1:ACCOUNT:secret:another-XXXXXX")
 
 
 def test_properties_are_settings_of_the_service(release: Release) -> None:
     assert set(release.properties) <= set(setting_names())
     read = settings.read(release.properties | THEIRS)
     assert (read.host, read.operator_local) == ("127.0.0.1", False)
+    assert read.rate_limit > 0
+    assert [origin for origin in read.cors_origins if not origin.startswith("https://")] == []
     assert f"{read.host}:{read.port}" == SERVICE
     conf = (release.folder / ".platform/nginx/conf.d/elasticbeanstalk/service.conf").read_text()
     assert re.findall(r"proxy_pass http://([^;]+);", conf) == [SERVICE]
@@ -143,6 +163,8 @@ def test_numbers_of_balancer_proxy_and_service_agree(release: Release) -> None:
     sizes = re.findall(r"^client_(max_body|body_buffer)_size (\d+)m;", conf, re.MULTILINE)
     limit_mib = settings.Settings().max_body_bytes // settings.MIB
     assert sizes == [("max_body", str(limit_mib)), ("body_buffer", str(limit_mib * 4 // 3))]
+    held_mib = int(re.findall(r"^limit_conn bodies (\d+);", conf, re.MULTILINE)[0]) * int(sizes[1][1])
+    assert held_mib <= MEMORY_MIB[options["aws:ec2:instances", "InstanceTypes"]] / 4
     assert options[process, "HealthCheckPath"] in {rule.rule for rule in create_app().url_map.iter_rules()}
 
 
@@ -157,7 +179,7 @@ def test_health_leaves_out_what_callers_get_wrong(release: Release) -> None:
 
 def test_the_proxys_own_answers_are_those_of_the_code(release: Release) -> None:
     checked_in = (release.folder / ".platform/nginx/conf.d/20_answers.conf").read_text()
-    assert checked_in == proxy_answers.document(settings.read({})), (
+    assert checked_in == proxy_answers.document(settings.read(release.properties)), (
         "run python -m deploy.proxy_answers (see its docstring)"
     )
 

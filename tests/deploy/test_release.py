@@ -20,9 +20,9 @@ import requests
 import skimage.data
 
 from tests.analyzer import store_server
-from tests.deploy.layout import Proxy, Release, hook, proxying, serving
+from tests.deploy.layout import PAGE, Proxy, Release, hook, proxying, serving
 from tests.web import records
-from tests.web.records import ANALYZE, DETECT, PAGE
+from tests.web.records import ANALYZE, DETECT
 from tests.web.test_server import WAIT_S, Server, held, until
 
 MB = 1_000_000
@@ -224,7 +224,13 @@ def test_a_model_that_cannot_be_fetched_is_told_and_hinders_nothing(release: Rel
 @pytest.mark.parametrize("kind", ["hooks", "confighooks"])
 def test_origins_of_the_environment_reach_the_proxy(release: Release, tmp_path: Path, kind: str) -> None:
     staged = shutil.copytree(release.folder / ".platform/nginx", tmp_path / "nginx")
-    changes = {"PROXY_ROOT": str(staged), "CORS_ORIGINS": "https://other.example", "MAX_BODY_MIB": "8"}
+    (tmp_path / "meminfo").write_text("MemTotal:        1000000 kB\nMemFree:          500000 kB\n")
+    changes = {
+        "PROXY_ROOT": str(staged),
+        "CORS_ORIGINS": "https://other.example",
+        "MAX_BODY_MIB": "8",
+        "MEMINFO": str(tmp_path / "meminfo"),
+    }
     ended = hook(release, f"{kind}/predeploy/02_proxy_answers.sh", release.environment(**changes))
     assert ended.returncode == 0, ended.stderr
     answers = (staged / "conf.d/20_answers.conf").read_text()
@@ -233,6 +239,19 @@ def test_origins_of_the_environment_reach_the_proxy(release: Release, tmp_path: 
     limits = (staged / "conf.d/10_service.conf").read_text()
     assert "client_max_body_size 8m;" in limits
     assert "client_body_buffer_size 10m;" in limits
+    assert "limit_conn bodies 24;" in limits, "a quarter of 976 MiB"
+
+
+@pytest.mark.parametrize(("mib", "bodies"), [(256, 8), (8 * 1024, 64), (16 * 1024, 128), (32 * 1024, 160)])
+def test_the_bodies_that_the_proxy_holds_take_a_quarter_of_the_memory_at_most(
+    release: Release, tmp_path: Path, mib: int, bodies: int
+) -> None:
+    staged = shutil.copytree(release.folder / ".platform/nginx", tmp_path / "nginx")
+    (tmp_path / "meminfo").write_text(f"MemTotal: {mib * 1024} kB\n")
+    changes = {"PROXY_ROOT": str(staged), "MEMINFO": str(tmp_path / "meminfo")}
+    ended = hook(release, "hooks/predeploy/02_proxy_answers.sh", release.environment(**changes))
+    assert ended.returncode == 0, ended.stderr
+    assert f"limit_conn bodies {bodies};" in (staged / "conf.d/10_service.conf").read_text()
 
 
 def test_a_wrong_setting_leaves_the_proxy_as_it_was(release: Release, tmp_path: Path) -> None:
