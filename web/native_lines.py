@@ -2,7 +2,8 @@
 
 libjpeg ("Corrupt JPEG data: ..."), the C library and the C++ runtime write there without asking Python's logging. A worker's
 descriptor 2 leads into a pipe, and a thread of the master reads it: the last lines of a worker that dies are in the pipe and not lost. The
-worker's own log does not go through it. The pipe never makes a worker wait; lines beyond its room are lost.
+worker's own log does not go through it. The pipe never makes a worker wait; lines beyond its room are lost. The thread takes no lock of
+logging or of a stream, since the master forks while it runs.
 """
 
 from __future__ import annotations

@@ -145,7 +145,7 @@ native.stop()
 """
     begun = time.monotonic()
     ended = subprocess.run(
-        [sys.executable, "-c", program],
+        [sys.executable, "-W", "ignore", "-c", program],
         capture_output=True,
         text=True,
         timeout=60,
