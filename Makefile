@@ -72,7 +72,7 @@ train-env: $(TRAINING)/$(PROCESSOR).stamp $(if $(RAY),$(TRAINING)/ray.stamp) ## 
 model: $(TRAINING)/$(PROCESSOR).stamp ## Train the ensemble and write models/hare_run_v6_facial (ARGS="--weights none")
 	$(TRAINING)/bin/python -m training.train_hare_run training/configs/facial.yaml --out runs/facial --model-dir models/hare_run_v6_facial $(ARGS)
 
-lock: $(AUDIT)/stamp ## Write what a .in file asks for into its lock, and the list of parts (UPGRADE=1: newer versions; LOCKS=requirements-dev: one)
+lock: $(AUDIT)/stamp ## Write the locks from the .in files, and the bill of materials (UPGRADE=1: newer versions; LOCKS=requirements-dev: one lock)
 	for name in $(LOCKS); do $(AUDIT)/bin/uv pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 \
 		--generate-hashes $(if $(UPGRADE),--upgrade) $$name.in --output-file $$name.txt; done
 	$(AUDIT)/bin/python .ci/sbom.py requirements.txt sbom.cdx.json

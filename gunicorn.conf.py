@@ -77,17 +77,17 @@ resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would hold photo
 
 
 def on_starting(server):  # type: ignore[no-untyped-def]
-    """Have the master log what native libraries write in the worker."""
+    """Have the master log the output of native libraries in the worker."""
     server.native_lines = NativeLines()
 
 
 def post_fork(server, worker):  # type: ignore[no-untyped-def]
-    """Send such lines of a new worker to the master."""
+    """Send the output of native libraries in a new worker to the master."""
     server.native_lines.divert()
 
 
 def on_exit(server):  # type: ignore[no-untyped-def]
-    """Log the last of them."""
+    """Log the last lines of native libraries."""
     server.native_lines.stop()
 
 

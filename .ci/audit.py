@@ -28,7 +28,7 @@ REASON = "nothing was looked at: pip-audit is not installed, or no registry that
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Ask about each lock and print what was found, if there is somebody to ask."""
+    """Ask about each lock and print the findings, if there is somebody to ask."""
     parser = argparse.ArgumentParser(prog="python .ci/audit.py", description="Ask for known weaknesses of locks.")
     parser.add_argument(
         "--required", action="store_true", help=f"exit status {SKIPPED} where nothing could be looked at"
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if not advisories_are_within_reach():
         return skip(required=options.required)
-    return max([report(lock, asked(lock, TIMEOUT_S)) for lock in options.locks])
+    return max([report(lock, query(lock, TIMEOUT_S)) for lock in options.locks])
 
 
 def advisories_are_within_reach() -> bool:
@@ -45,7 +45,7 @@ def advisories_are_within_reach() -> bool:
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as probe:
         probe.write(f"pip=={PROBE}\n")
         probe.flush()
-        return bool(looked_up(asked(probe.name, PROBE_S)))
+        return bool(known_packages(query(probe.name, PROBE_S)))
 
 
 def skip(*, required: bool) -> int:
@@ -56,8 +56,8 @@ def skip(*, required: bool) -> int:
     return SKIPPED if required else 0
 
 
-def asked(lock: str, seconds: float) -> list[dict[str, Any]] | None:
-    """Return what pip-audit found of each package; None where it could not ask."""
+def query(lock: str, seconds: float) -> list[dict[str, Any]] | None:
+    """Return the findings of pip-audit for each package; None where it could not ask."""
     with tempfile.TemporaryDirectory() as folder:
         found = Path(folder, "found.json")
         options = ["-r", lock, "--no-deps", "--disable-pip", "--timeout", ANSWER_S, "-f", "json", "-o", str(found)]
@@ -71,14 +71,14 @@ def asked(lock: str, seconds: float) -> list[dict[str, Any]] | None:
     return packages
 
 
-def looked_up(packages: list[dict[str, Any]] | None) -> list[dict[str, Any]]:
+def known_packages(packages: list[dict[str, Any]] | None) -> list[dict[str, Any]]:
     """Return the packages that the registry knows."""
     return [package for package in packages or [] if "vulns" in package]
 
 
 def report(lock: str, packages: list[dict[str, Any]] | None) -> int:
-    """Print what was found; 1 if a weakness is known."""
-    known = looked_up(packages)
+    """Print the findings for one lock; returns 1 if a weakness is known."""
+    known = known_packages(packages)
     weak = [(package, weakness) for package in known for weakness in package["vulns"]]
     for package, weakness in weak:
         mended = ", ".join(weakness.get("fix_versions", [])) or "no version yet"

@@ -1,4 +1,4 @@
-"""The software bill of materials: what is in the service, as CycloneDX JSON made from its lock by cyclonedx-py.
+"""The software bill of materials of the service: CycloneDX JSON made from its lock by cyclonedx-py.
 
     python .ci/sbom.py requirements.txt sbom.cdx.json      (make lock)
 
@@ -22,7 +22,7 @@ SPECIFICATION = SchemaVersion.V1_6
 
 def main(lock: str, target: str) -> int:
     """Write the bill of materials of a lock; returns the exit status."""
-    document = tidied(described(lock))
+    document = tidy(describe(lock))
     text = json.dumps(document, indent=1, sort_keys=True) + "\n"
     if problem := JsonStrictValidator(SPECIFICATION).validate_str(text):
         print(f"{target} would be no valid CycloneDX: {problem}", file=sys.stderr)
@@ -31,8 +31,8 @@ def main(lock: str, target: str) -> int:
     return 0
 
 
-def described(lock: str) -> dict[str, Any]:
-    """Return what cyclonedx-py writes of a lock, with the project's name and version of pyproject.toml."""
+def describe(lock: str) -> dict[str, Any]:
+    """Return the document that cyclonedx-py makes of a lock, with the project's name and version of pyproject.toml."""
     version = SPECIFICATION.to_version()
     options = ["--pyproject", "pyproject.toml", "--short-PURLs", "--output-reproducible", "--spec-version", version]
     command = [sys.executable, "-W", "ignore", "-m", "cyclonedx_py", "requirements", *options, "-o", "-", lock]
@@ -40,7 +40,7 @@ def described(lock: str) -> dict[str, Any]:
     return document
 
 
-def tidied(document: dict[str, Any]) -> dict[str, Any]:
+def tidy(document: dict[str, Any]) -> dict[str, Any]:
     """Return the document with components known by their package URL, and without addresses."""
     components = sorted((component(entry) for entry in document["components"]), key=lambda entry: entry["purl"])
     about = document["metadata"]

@@ -35,14 +35,14 @@ TARGET_MB = 900.0
 
 def main(arguments: list[str]) -> None:
     if arguments:
-        print(json.dumps(decoded(Path(arguments[0]), full_size=arguments[1] == "full")))
+        print(json.dumps(measure_decoding(Path(arguments[0]), full_size=arguments[1] == "full")))
         return
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         for name, data in pictures():
             path = Path(folder, "picture")
             path.write_bytes(data)
-            rows.append({"file": name, "file_mb": round(len(data) / 1e6, 1), **measured(path)})
+            rows.append({"file": name, "file_mb": round(len(data) / 1e6, 1), **measure(path)})
     figures.print_table(rows)
     worst = max(row["full_size_mb"] for row in rows)
     print(f"\nmost: {worst:.0f} MB (target {TARGET_MB:.0f})\nwritten to {dataset.write('decoding', rows)}")
@@ -56,22 +56,22 @@ def pictures() -> Iterator[tuple[str, bytes]]:
     image = Image.fromarray(np.ascontiguousarray(rgb))
     alpha = Image.new("L", image.size, 200)
     transparent = Image.merge("RGBA", (*image.split(), alpha))
-    yield "JPEG", saved(image, "JPEG", quality=90)
-    yield "JPEG, progressive", saved(image, "JPEG", quality=90, progressive=True)
-    yield "JPEG, CMYK", saved(image.convert("CMYK"), "JPEG", quality=90)
-    yield "PNG, 8 bits", saved(image, "PNG", compress_level=1)
-    yield "PNG, 8 bits and transparency", saved(transparent, "PNG", compress_level=1)
-    yield "PNG, 16 bits and transparency", cv2.imencode(".png", deep(rgb))[1].tobytes()
-    yield "PNG, 16 bits of grey", saved(Image.fromarray(rgb[..., 0].astype(np.uint16) * 257), "PNG", compress_level=1)
-    yield "WebP, lossy", saved(image, "WEBP", quality=80, method=0)
-    yield "WebP, lossless", saved(image, "WEBP", lossless=True, quality=0, method=0)
-    yield "WebP, lossless and transparency", saved(transparent, "WEBP", lossless=True, quality=0, method=0)
-    yield "GIF", saved(image.quantize(64), "GIF")
+    yield "JPEG", save(image, "JPEG", quality=90)
+    yield "JPEG, progressive", save(image, "JPEG", quality=90, progressive=True)
+    yield "JPEG, CMYK", save(image.convert("CMYK"), "JPEG", quality=90)
+    yield "PNG, 8 bits", save(image, "PNG", compress_level=1)
+    yield "PNG, 8 bits and transparency", save(transparent, "PNG", compress_level=1)
+    yield "PNG, 16 bits and transparency", cv2.imencode(".png", widen(rgb))[1].tobytes()
+    yield "PNG, 16 bits of grey", save(Image.fromarray(rgb[..., 0].astype(np.uint16) * 257), "PNG", compress_level=1)
+    yield "WebP, lossy", save(image, "WEBP", quality=80, method=0)
+    yield "WebP, lossless", save(image, "WEBP", lossless=True, quality=0, method=0)
+    yield "WebP, lossless and transparency", save(transparent, "WEBP", lossless=True, quality=0, method=0)
+    yield "GIF", save(image.quantize(64), "GIF")
     yield "HEIC, 8 bits", heic(image)
     yield "HEIC, 10 bits and transparency", deep_heic(rgb)
 
 
-def saved(image: Image.Image, kind: str, **options: Any) -> bytes:
+def save(image: Image.Image, kind: str, **options: Any) -> bytes:
     image.save(file := BytesIO(), kind, **options)
     return file.getvalue()
 
@@ -82,17 +82,17 @@ def heic(image: Image.Image) -> bytes:
 
 
 def deep_heic(rgb: np.ndarray) -> bytes:
-    picture = pillow_heif.from_bytes("RGBA;16", (SIDE_PX, SIDE_PX), deep(rgb).tobytes())
+    picture = pillow_heif.from_bytes("RGBA;16", (SIDE_PX, SIDE_PX), widen(rgb).tobytes())
     picture.save(file := BytesIO(), quality=50)
     return file.getvalue()
 
 
-def deep(rgb: np.ndarray) -> np.ndarray:
+def widen(rgb: np.ndarray) -> np.ndarray:
     """Widen to 16 bits a channel and add transparency; uint16 (height, width, 4)."""
     return np.dstack([rgb.astype(np.uint16) * 257, np.full(rgb.shape[:2], 50_000, np.uint16)])
 
 
-def measured(path: Path) -> dict[str, Any]:
+def measure(path: Path) -> dict[str, Any]:
     """Decode a file in two processes, as the service does first and at full size."""
     row: dict[str, Any] = {}
     for how in ("first", "full"):
@@ -103,7 +103,7 @@ def measured(path: Path) -> dict[str, Any]:
     return row
 
 
-def decoded(path: Path, *, full_size: bool) -> dict[str, Any]:
+def measure_decoding(path: Path, *, full_size: bool) -> dict[str, Any]:
     """Return the peak of this process beyond its rest, and the seconds, of decoding one file."""
     photo.decode(small())  # what is loaded when first needed
     before = kib("VmRSS")
@@ -114,7 +114,7 @@ def decoded(path: Path, *, full_size: bool) -> dict[str, Any]:
 
 
 def small() -> bytes:
-    return saved(Image.new("RGB", (64, 64), "tan"), "JPEG")
+    return save(Image.new("RGB", (64, 64), "tan"), "JPEG")
 
 
 def kib(name: str) -> int:

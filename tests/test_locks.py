@@ -16,7 +16,7 @@ ADDRESS = re.compile(r"://|^\s*-(?:i|f|-index|-extra|-find|-trusted)", re.MULTIL
 
 
 def pins(lock: Path) -> dict[str, tuple[str, set[str]]]:
-    """Name of each package, its version and the sha256 sums of its files."""
+    """Return the name of each package with its version and the sha256 sums of its files."""
     text = re.sub(r"#.*", "", lock.read_text())
     entries = text.replace("\\\n", " ").splitlines()
     return {
@@ -24,8 +24,8 @@ def pins(lock: Path) -> dict[str, tuple[str, set[str]]]:
     }
 
 
-def wanted(requirements: Path) -> set[str]:
-    """Names of the packages that a file asks for itself."""
+def direct(requirements: Path) -> set[str]:
+    """Return the names of the packages that a file itself asks for."""
     names = re.findall(r"^([A-Za-z][\w.-]*)", requirements.read_text(), re.MULTILINE)
     return {name.lower().replace("_", "-") for name in names}
 
@@ -34,7 +34,7 @@ def wanted(requirements: Path) -> set[str]:
 def test_every_package_is_locked_with_hashes(requirements: Path) -> None:
     lock = requirements.with_suffix(".txt")
     locked = pins(lock)
-    assert wanted(requirements) <= locked.keys()
+    assert direct(requirements) <= locked.keys()
     assert [name for name, (_, hashes) in locked.items() if not hashes] == []
     assert len(locked) == len(re.findall(r"==", re.sub(r"#.*|;.*", "", lock.read_text())))
     assert ADDRESS.search(lock.read_text()) is None

@@ -1,4 +1,4 @@
-"""What native libraries write to file descriptor 2, logged as JSON by the master process.
+"""Output of native libraries on file descriptor 2, logged as JSON by the master process.
 
 libjpeg ("Corrupt JPEG data: ..."), the C library and the C++ runtime write there without asking Python's logging. A worker's
 descriptor 2 leads into a pipe, and a thread of the master reads it: the last lines of a worker that dies are in the pipe and not lost. The

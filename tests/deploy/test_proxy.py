@@ -264,15 +264,15 @@ def test_headers_of_the_service_come_through_once(proxy: Proxy) -> None:
     assert given["Server"] == "nginx"
 
 
-def logged(proxy: Proxy, identity: str) -> dict[str, Any]:
+def log_line(proxy: Proxy, identity: str) -> dict[str, Any]:
     """Return the line of a request in the access log, which nginx writes after the answer."""
     lines: list[dict[str, Any]] = []
 
-    def written() -> bool:
+    def is_written() -> bool:
         lines[:] = [line for line in proxy.requests_logged() if line["request_id"] == identity]
         return bool(lines)
 
-    until(written, WAIT_S)
+    until(is_written, WAIT_S)
     return lines[0]
 
 
@@ -288,7 +288,7 @@ def test_the_logs_of_the_proxy_hold_a_request_and_nothing_of_the_person(proxy: P
         proxy.port, f"{PERSONAL.upper()} /{PERSONAL} HTTP/1.1\r\nHost: {PERSONAL}\r\nConnection: close\r\n\r\n".encode()
     )
     talk(proxy.port, f"GET /{PERSONAL} HTTP/1.1\r\nHost: x\r\nBad Header: {PERSONAL}\r\n\r\n".encode())
-    known = [logged(proxy, f"log-{number}") for number in (1, 2, 3)]
+    known = [log_line(proxy, f"log-{number}") for number in (1, 2, 3)]
     assert [(line["path"], line["status"]) for line in known] == [(ANALYZE, "200"), (DETECT, "413"), ("other", "200")]
     assert known[0].keys() == {
         "time", "event", "request_id", "method", "path", "status", "seconds", "upstream_seconds", "bytes_in", "bytes_out",
@@ -301,7 +301,7 @@ def test_the_logs_of_the_proxy_hold_a_request_and_nothing_of_the_person(proxy: P
 def test_the_health_agent_finds_its_log_in_the_documented_form(proxy: Proxy) -> None:
     headers = {"X-Forwarded-For": CLIENT, "X-Request-ID": "for-the-agent"}
     requests.get(f"{proxy.url}/health?x=1", headers=headers, timeout=WAIT_S)
-    logged(proxy, "for-the-agent")
+    log_line(proxy, "for-the-agent")
     (log,) = (proxy.folder / "log/healthd").iterdir()
     assert re.fullmatch(r"application\.log\.\d{4}-\d\d-\d\d-\d\d", log.name)
     line = log.read_text().splitlines()[-1]
@@ -310,7 +310,7 @@ def test_the_health_agent_finds_its_log_in_the_documented_form(proxy: Proxy) -> 
 
 def test_a_service_that_is_away_leaves_no_address_either(deserted: Proxy) -> None:
     requests.get(f"{deserted.url}/ready", headers={"X-Request-ID": "in-vain"}, timeout=WAIT_S)
-    assert logged(deserted, "in-vain")["status"] == "502"
+    assert log_line(deserted, "in-vain")["status"] == "502"
     assert "client" not in deserted.logged("error")
 
 

@@ -243,7 +243,7 @@ def test_origins_of_the_environment_reach_the_proxy(release: Release, tmp_path: 
 
 
 @pytest.mark.parametrize(("mib", "bodies"), [(256, 8), (8 * 1024, 64), (16 * 1024, 128), (32 * 1024, 160)])
-def test_the_bodies_that_the_proxy_holds_take_a_quarter_of_the_memory_at_most(
+def test_the_bodies_that_the_proxy_holds_follow_the_memory_of_the_machine(
     release: Release, tmp_path: Path, mib: int, bodies: int
 ) -> None:
     staged = shutil.copytree(release.folder / ".platform/nginx", tmp_path / "nginx")

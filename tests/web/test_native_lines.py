@@ -24,14 +24,14 @@ from web.native_lines import BURST, CHUNK, LONGEST, PER_SECOND, Budget, json_lin
 UNPRIVILEGED = ("setpriv", "--bounding-set", "-all") if os.geteuid() == 0 else ()
 
 
-def logged(server: Server) -> list[dict[str, Any]]:
-    """Every line of the log, each of which is JSON."""
+def log_lines(server: Server) -> list[dict[str, Any]]:
+    """Return every line of the log, each of which is JSON."""
     return [json.loads(line) for line in server.log.splitlines()]
 
 
-def native(server: Server) -> list[str]:
-    """The lines of native libraries in the log."""
-    return [line["line"] for line in logged(server) if line["event"] == "native_warning"]
+def native_lines(server: Server) -> list[str]:
+    """Return the lines of native libraries in the log."""
+    return [line["line"] for line in log_lines(server) if line["event"] == "native_warning"]
 
 
 @pytest.fixture(scope="module")
@@ -46,8 +46,8 @@ def test_a_damaged_jpeg_is_a_line_of_the_log(server: Server, portrait_jpeg: byte
     start = portrait_jpeg.rindex(b"\xff\xda") + 2000
     damaged = portrait_jpeg[:start] + bytes(range(200)) + portrait_jpeg[start + 200 :]
     assert post(server, DETECT, damaged).status_code in (200, 400)
-    until(lambda: any("Corrupt JPEG data" in line for line in native(server)))
-    (line,) = (line for line in logged(server) if "Corrupt" in line.get("line", ""))
+    until(lambda: any("Corrupt JPEG data" in line for line in native_lines(server)))
+    (line,) = (line for line in log_lines(server) if "Corrupt" in line.get("line", ""))
     assert line.keys() == {"time", "level", "logger", "event", "line", "left_out"}
 
 
@@ -70,7 +70,7 @@ def test_the_last_words_of_a_dying_worker_are_logged(server: Server) -> None:
     died = worker(server)
     with contextlib.suppress(requests.ConnectionError):
         requests.post(f"{server.url}/die", timeout=WAIT_S)
-    until(lambda: "free(): invalid pointer of '...'" in native(server))
+    until(lambda: "free(): invalid pointer of '...'" in native_lines(server))
     server.wait_ready()
     assert worker(server) != died
     assert "Quechua" not in server.log

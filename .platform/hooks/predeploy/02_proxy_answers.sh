@@ -18,7 +18,7 @@ if mib=$(python -c 'from analyzer import settings; print(settings.read().max_bod
     python -m deploy.proxy_answers >"$made" && [[ -f $target ]]; then
     cat "$made" >"$target"
     buffer_mib=$((mib * 4 / 3))
-    bodies=$((memory_kib / 4 / 1024 / buffer_mib))  # a quarter of the memory
+    bodies=$((memory_kib / 4 / 1024 / buffer_mib))  # a quarter of the memory, or 8
     bodies=$((bodies > 160 ? 160 : bodies < 8 ? 8 : bodies))
     sed -i -E "s/^(client_max_body_size) [0-9]+m;/\1 ${mib}m;/; s/^(client_body_buffer_size) [0-9]+m;/\1 ${buffer_mib}m;/
         s/^(limit_conn bodies) [0-9]+;/\1 $bodies;/" "$root/conf.d/10_service.conf"
