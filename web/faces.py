@@ -36,7 +36,7 @@ def analysed_face(report: Report) -> shapes.AnalysedFace:
 
 
 def face_entries(found: Detection, include: frozenset[str]) -> list[shapes.FaceEntry]:
-    """The accepted faces. Without the primary one there is no answer, so that its failure is not caught here."""
+    """Return the accepted faces. Without the primary one there is no answer, so that its failure is not caught here."""
     if not found.faces:
         return []
     others = mending.entries("faces", lambda face: face_entry(face, found.photo, include), found.faces[1:])
@@ -63,7 +63,7 @@ def face_entry(face: Face, photo: Photo, include: frozenset[str] = frozenset()) 
 
 
 def _eyes(face: Face, photo: Photo) -> list[shapes.Point]:
-    """Both eyes in original pixels; none where they were not found, or have no place in the picture."""
+    """Return both eyes in original pixels; none where they were not found or are no finite places."""
     if face.eyes is None or not np.isfinite(face.eyes).all():
         return []
     width, height = photo.original_size
@@ -84,12 +84,12 @@ def _landmarks(face: Face, photo: Photo) -> dict[str, list[list[float]]] | None:
 
 
 def _original(points: Points, photo: Photo) -> list[list[float]]:
-    """Places in photo pixels → [x, y] in original pixels."""
+    """Convert places in photo pixels to [x, y] in original pixels."""
     return (points.astype(np.float64) / photo.scale).tolist()
 
 
 def _no_landmarks() -> None:
-    """Null, as where a stage measures none."""
+    """Stand for landmarks that cannot be shown."""
 
 
 def original_bounds(box: Box, photo: Photo) -> dict[str, int]:
@@ -98,7 +98,7 @@ def original_bounds(box: Box, photo: Photo) -> dict[str, int]:
 
 
 def clipped_bounds(box: Box, photo: Photo) -> dict[str, int]:
-    """Box in original pixels -> whole pixels inside the picture, one at least."""
+    """Round a box in original pixels to whole pixels inside the picture, one at least."""
     width, height = photo.original_size
     left, top = numbers.whole(box.x, 0, width - 1), numbers.whole(box.y, 0, height - 1)
     right = numbers.whole(box.x + box.width, left + 1, width)
@@ -146,7 +146,7 @@ def check_entries(checks: Iterable[Check]) -> list[shapes.QualityCheck]:
 
 
 def check_entry(check: Check) -> shapes.QualityCheck:
-    """One check with its measured value and limit."""
+    """Return a check with its measured value and limit."""
     return shapes.QualityCheck(
         code=check.code,
         passed=bool(check.passed),

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 from analyzer import calibration
 from analyzer.conditions import CONDITIONS
@@ -13,16 +14,16 @@ from analyzer.report import primary_condition, ranked
 from analyzer.values import Finding, Lesion, Photo, Report
 from analyzer.vocabulary import ConditionName, ReasonCode, Region, Severity, Source, Verdict
 from web import faces, mending, numbers, shapes, words
-from web.vocabulary import Level, WireName
+from web.vocabulary import Level, TextureWord, ToneWord, WireName
 
 
 def wire_name(name: ConditionName | Verdict) -> WireName:
-    """Name of a condition, or of what stands in its place, as the pages match on it."""
+    """Return the name of a condition, or of what stands in its place, that the pages match on."""
     return words.NAMES[name]
 
 
 def sound(report: Report) -> Report:
-    """The report, in which a finding that contradicts itself counts as not measured; then the headline follows again."""
+    """Count findings that contradict themselves as not measured, and derive the headline again if there are any."""
     broken = {finding.name for finding in report.findings if not _is_sound(finding)}
     if not broken:
         return report
@@ -36,7 +37,7 @@ def sound(report: Report) -> Report:
 
 
 def _is_sound(finding: Finding) -> bool:
-    """Whether score and area are finite; without a score, whether there is a reason and no severity."""
+    """Tell whether score and area are finite, or, without a score, there is a reason and no severity."""
     if finding.score is None:
         return finding.reason_code is not None and finding.severity is Severity.NONE
     return math.isfinite(finding.score) and (finding.area_fraction is None or math.isfinite(finding.area_fraction))
@@ -53,7 +54,7 @@ def _overlooked(name: ConditionName) -> Finding:
 
 
 def _undefined(name: ConditionName) -> Finding:
-    """The finding of a condition whose measurement cannot be shown."""
+    """Return the finding of a condition whose measurement cannot be shown."""
     return calibration.not_measured(name, ReasonCode.UNDEFINED, "The measurement has no defined value on this photo.")
 
 
@@ -104,7 +105,7 @@ def predictions(entries: Iterable[shapes.DetectedCondition]) -> list[shapes.Pred
 
 
 def condition_entries(report: Report) -> dict[ConditionName, shapes.Condition]:
-    """All eight conditions; one that cannot be shown as not measured."""
+    """Return the entries of all eight conditions; one that cannot be made counts as not measured."""
     return {
         name: mending.part(
             f"result.conditions.{name}",
@@ -140,11 +141,36 @@ def condition_entry(finding: Finding) -> shapes.Condition:
 
 
 def _interval(finding: Finding) -> list[float] | None:
-    """Where an edge of a measured score is not known, that of the whole scale; None when not measured."""
+    """Return both edges of a measured score, an unknown one at the end of the scale; None when not measured."""
     if finding.score is None:
         return None
     low, high = map(numbers.finite, finding.interval or (None, None))
     return [numbers.share(low), 1.0 if high is None else numbers.share(high)]
+
+
+def skin_analysis(report: Report, headline: Mapping[str, Any]) -> shapes.SkinAnalysis:
+    """Return the report in the words of an older page."""
+    conditions = by_condition(report)
+    texture, pigmentation = conditions[ConditionName.TEXTURE], conditions[ConditionName.PIGMENTATION]
+    detected = [finding for finding in conditions.values() if finding.detected]
+    return shapes.SkinAnalysis(
+        overall_health_score=headline["skin_health_score"],
+        texture=TextureWord.UNKNOWN if texture.score is None else words.TEXTURE[texture.severity],
+        tone=ToneWord.UNKNOWN if pigmentation.score is None else words.TONE[pigmentation.severity],
+        analysis_confidence=headline["confidence"],
+        conditions_detected=mending.entries("skin_analysis.conditions_detected", _located_entry, detected),
+    )
+
+
+def _located_entry(finding: Finding) -> shapes.LocatedCondition:
+    return shapes.LocatedCondition(
+        condition=wire_name(finding.name),
+        severity=finding.severity,
+        measured=True,
+        confidence=numbers.share(finding.confidence),
+        location=words.location(finding) or "face",
+        description=words.describe(finding, finding.spot_count),
+    )
 
 
 def level_word(finding: Finding | None) -> Level:
@@ -157,8 +183,8 @@ def region_scores(findings: Iterable[Finding]) -> dict[Region, dict[WireName, fl
     regions: dict[Region, dict[WireName, float | None]] = {}
     for finding in findings:
         for region, score in finding.regions.items():
-            known = numbers.finite(score) is not None
-            regions.setdefault(region, {})[wire_name(finding.name)] = numbers.share(score) if known else None
+            is_number = numbers.finite(score) is not None
+            regions.setdefault(region, {})[wire_name(finding.name)] = numbers.share(score) if is_number else None
     return regions
 
 
@@ -169,7 +195,7 @@ def lesion_entry(lesion: Lesion, photo: Photo) -> shapes.Lesion:
 
 
 def lesions(report: Report) -> dict[WireName, list[shapes.Lesion]]:
-    """Condition → its spots, of the conditions that have some."""
+    """Return the spots of each condition that has some."""
     return {
         wire_name(finding.name): mending.entries(
             "lesions", lambda lesion: lesion_entry(lesion, report.photo), finding.lesions

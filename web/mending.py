@@ -62,7 +62,7 @@ def note(path: str, error: Exception) -> None:
 
 
 def is_memory_short(error: Exception) -> bool:
-    """Whether an exception says that there is no memory left."""
+    """Tell whether an exception says that there is no memory left."""
     return isinstance(error, MemoryError) or getattr(error, "code", None) == cv2.Error.StsNoMem
 
 

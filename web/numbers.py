@@ -25,13 +25,13 @@ def finite(value: float | None) -> float | None:
 
 
 def rounded(value: float | None, decimals: int = 4) -> float | None:
-    """The number to so many decimals, or None for what is unknown or not finite."""
+    """Round a number; None for what is unknown or not finite."""
     number = finite(value)
     return None if number is None else round(number, decimals)
 
 
 def within(value: float, low: float, high: float) -> float:
-    """The nearest number of low..high; `low` for what is no number."""
+    """Return the nearest number of low..high; `low` for what is no number."""
     return low if math.isnan(value) else float(min(max(value, low), high))
 
 
@@ -41,16 +41,16 @@ def share(value: float | None) -> float:
 
 
 def whole(value: float, low: int, high: int) -> int:
-    """The nearest whole number of low..high; `low` for what is no number."""
+    """Return the nearest whole number of low..high; `low` for what is no number."""
     return round(within(value, low, high))
 
 
 def count(value: int | None) -> int | None:
-    """A count as every client can hold it, or None for what is unknown."""
+    """Return a count that every client can hold, or None for what is unknown."""
     return None if value is None else whole(value, 0, LARGEST_COUNT)
 
 
 def angle(value: float | None, limit_deg: float) -> float | None:
-    """Degrees within ±limit with one decimal, or None for what is unknown or not finite."""
+    """Return degrees within ±limit with one decimal, or None for what is unknown or not finite."""
     number = finite(value)
     return None if number is None else round(within(number, -limit_deg, limit_deg), 1)

@@ -36,12 +36,12 @@ def face_crop(photo: Photo, face: Face) -> str:
 
 
 def grey_crop() -> str:
-    """A grey square in the place of a crop that cannot be made."""
+    """Return a grey square in the place of a crop that cannot be made."""
     return png_base64(np.full((CROP_SIDE[0], CROP_SIDE[0], 3), GREY, np.uint8))
 
 
 def _square(rgb: Rgb, box: Box) -> Rgb:
-    """Cut a square around a box; of one that lies outside the photo, or is larger, what is nearest in it."""
+    """Cut a square around a box; a box outside the photo, or larger than it, is moved and cut first."""
     height, width = rgb.shape[:2]
     half = numbers.within(max(box.width, box.height) * (0.5 + CROP_MARGIN), 1, max(width, height))
     x, y = numbers.within(box.centre[0], 0, width), numbers.within(box.centre[1], 0, height)

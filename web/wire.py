@@ -9,12 +9,12 @@ from functools import partial
 from typing import Any
 
 from analyzer import calibration
-from analyzer.values import Demographics, Detection, Finding, ModelState, Report, SkinTone
-from analyzer.vocabulary import CheckCode, ConditionName, ErrorCode
+from analyzer.values import Demographics, Detection, ModelState, Report, SkinTone
+from analyzer.vocabulary import CheckCode, ErrorCode
 from analyzer.wording import DISCLAIMER
-from web import faces, findings, mending, numbers, opinion, pictures, shapes, words
+from web import faces, findings, numbers, opinion, pictures, shapes, words
 from web.mending import part
-from web.vocabulary import DemographicName, Status, TextureWord, ToneWord
+from web.vocabulary import DemographicName, Status
 
 LEAST_SHOWN = 0.01  # pages write `severity || 0.5`, so that a zero would turn into a half
 DECADE_YEARS = 10
@@ -67,7 +67,7 @@ def failed_analysis(code: ErrorCode, message: str, hint: str, call: Call, model:
 
 
 def detection(found: Detection, include: frozenset[str], call: Call) -> shapes.FaceAnswer:
-    """Answer of the face detection; parts that fail are left out, at worst all of it."""
+    """Write the answer of the face detection; parts that fail are left out, at worst all of it."""
     return part("answer", lambda: _detection(found, include, call), lambda: failed_detection(*words.FAULT, call))
 
 
@@ -108,7 +108,7 @@ def _detection(found: Detection, include: frozenset[str], call: Call) -> shapes.
 def analysis(
     report: Report, include: frozenset[str], call: Call, demographics_ignored: tuple[DemographicName, ...] = ()
 ) -> shapes.AnalysisAnswer:
-    """Answer of the skin analysis, refusals included; parts that fail are left out, at worst all of it."""
+    """Write the answer of the skin analysis, refusals included; parts that fail are left out, at worst all of it."""
     return part(
         "answer",
         lambda: _analysis(findings.sound(report), include, call, demographics_ignored),
@@ -155,7 +155,7 @@ def _analysis(
         top_3_predictions=predictions[:3],
         ensemble=part("ensemble", lambda: opinion.block(report), nothing),
         regions=part("regions", lambda: findings.region_scores(report.findings), dict),
-        skin_analysis=part("skin_analysis", lambda: _skin_analysis(report, headline), shapes.SkinAnalysis),
+        skin_analysis=part("skin_analysis", lambda: findings.skin_analysis(report, headline), shapes.SkinAnalysis),
         recommendations=part("recommendations", lambda: _recommendations(report), shapes.Recommendations),
         result=_result(report, headline, detected, {**echo, "model_info": shared["model_info"]}, call),
         **_heavy(report, include),
@@ -163,7 +163,7 @@ def _analysis(
 
 
 def _refusal(code: CheckCode) -> CheckCode | ErrorCode:
-    """The code of a refusal; one that the wire does not know is a fault of ours."""
+    """Return the code of a refusal; one that the wire does not know is a fault of ours."""
     return part("error_code", partial(_known, code), lambda: ErrorCode.INTERNAL_ERROR)
 
 
@@ -250,30 +250,6 @@ def _headline(report: Report) -> dict[str, Any]:
     }
 
 
-def _skin_analysis(report: Report, headline: Mapping[str, Any]) -> shapes.SkinAnalysis:
-    conditions = findings.by_condition(report)
-    texture, pigmentation = conditions[ConditionName.TEXTURE], conditions[ConditionName.PIGMENTATION]
-    detected = [finding for finding in conditions.values() if finding.detected]
-    return shapes.SkinAnalysis(
-        overall_health_score=headline["skin_health_score"],
-        texture=TextureWord.UNKNOWN if texture.score is None else words.TEXTURE[texture.severity],
-        tone=ToneWord.UNKNOWN if pigmentation.score is None else words.TONE[pigmentation.severity],
-        analysis_confidence=headline["confidence"],
-        conditions_detected=mending.entries("skin_analysis.conditions_detected", _located_entry, detected),
-    )
-
-
-def _located_entry(finding: Finding) -> shapes.LocatedCondition:
-    return shapes.LocatedCondition(
-        condition=findings.wire_name(finding.name),
-        severity=finding.severity,
-        measured=True,
-        confidence=numbers.share(finding.confidence),
-        location=words.location(finding) or "face",
-        description=words.describe(finding, finding.spot_count),
-    )
-
-
 def _recommendations(report: Report) -> shapes.Recommendations:
     given = report.recommendations
     return shapes.Recommendations(
@@ -304,7 +280,7 @@ def _heavy(report: Report, include: frozenset[str]) -> dict[str, Any]:
 
 
 def nothing() -> None:
-    """The part that stands for one that failed, where null is allowed."""
+    """Stand for a part that failed, where null is allowed."""
 
 
 def model_info(model: ModelState) -> shapes.ModelInfo:

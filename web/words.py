@@ -119,13 +119,13 @@ def explanation_note(has_evidence: bool, takes_part: bool) -> str:
 
 
 def location(finding: Finding) -> Region | None:
-    """The region with the highest score; None when no region was measured."""
+    """Return the region with the highest score; None when no region was measured."""
     scores = {name: score for name, score in finding.regions.items() if score is not None}
     return max(scores, key=lambda name: scores[name]) if scores else None
 
 
 def word(checks: Sequence[Check], words: Words[W]) -> W:
-    """The word of the first failed check that the words are about."""
+    """Return the word of the first failed check that the words are about."""
     made = [check for check in checks if check.code in words.failed]
     if not made:
         return words.unknown

@@ -90,7 +90,7 @@ def faces(number: st.SearchStrategy[Any]) -> st.SearchStrategy[Face]:
 
 
 def checks(number: st.SearchStrategy[Any]) -> st.SearchStrategy[tuple[Check, ...]]:
-    one = st.builds(
+    check = st.builds(
         Check,
         code=st.sampled_from(CheckCode),
         passed=st.booleans() | st.booleans().map(np.bool_),
@@ -100,7 +100,7 @@ def checks(number: st.SearchStrategy[Any]) -> st.SearchStrategy[tuple[Check, ...
         unit=TEXTS,
         advice=TEXTS,
     )
-    return st.lists(one, max_size=4).map(tuple)
+    return st.lists(check, max_size=4).map(tuple)
 
 
 def lesions(number: st.SearchStrategy[Any]) -> st.SearchStrategy[Lesion]:
@@ -150,13 +150,13 @@ def predictions(number: st.SearchStrategy[Any], share: Any) -> st.SearchStrategy
     grades = st.builds(Grade, share, share, st.integers(0, 3), st.tuples(share, share, share, share))
     kinds = st.none() | st.dictionaries(st.sampled_from(ConditionName).map(str), grades, min_size=1, max_size=3)
 
-    def build(told: dict[str, Grade] | None, shares: dict[str, Any], **parts: Any) -> Prediction:
-        probabilities = shares if told is None else {name: grade.probability for name, grade in told.items()}
-        return Prediction(probabilities=probabilities, grades=told, wordings={}, activation=corner, **parts)
+    def build(graded: dict[str, Grade] | None, shares: dict[str, Any], **parts: Any) -> Prediction:
+        probabilities = shares if graded is None else {name: grade.probability for name, grade in graded.items()}
+        return Prediction(probabilities=probabilities, grades=graded, wordings={}, activation=corner, **parts)
 
     return st.builds(
         build,
-        told=kinds,
+        graded=kinds,
         shares=st.fixed_dictionaries(dict.fromkeys(CLASSES, share)),
         version=TEXTS,
         threshold=st.none() | share,
@@ -173,7 +173,7 @@ def models(number: st.SearchStrategy[Any]) -> st.SearchStrategy[ModelState]:
         optional={"accuracy": TEXTS | number, "classes": st.integers(0, 99), "features": TEXTS, "sha256": TEXTS},
     )
     absent = TEXTS.map(lambda reason: ModelState(False, reason))
-    return absent | details.map(lambda told: ModelState(True, None, told))
+    return absent | details.map(lambda fields: ModelState(True, None, fields))
 
 
 def tones(number: st.SearchStrategy[Any]) -> st.SearchStrategy[SkinTone]:
@@ -239,7 +239,7 @@ def reports(number: st.SearchStrategy[Any] = NUMBERS, share: Any = NUMBERS) -> s
         timings_ms=timings(number),
         prediction=st.none() | predictions(number, share),
     ).map(lambda report: replace(report, primary_condition=primary_condition(report.findings)))
-    return whole | st.tuples(whole, REFUSED).map(lambda told: refused(*told))
+    return whole | st.tuples(whole, REFUSED).map(lambda refusal: refused(*refusal))
 
 
 def refused(report: Report, code: CheckCode) -> Report:
@@ -251,10 +251,10 @@ def refused(report: Report, code: CheckCode) -> Report:
 
 @st.composite
 def spoilt(draw: st.DrawFn, record: Any, depth: int = 4) -> Any:
-    """The record with one value, of its own or of a record inside it, that its type does not allow."""
+    """Give a record one value, of its own or of a record inside it, that its type does not allow."""
     name = draw(st.sampled_from([part.name for part in fields(record)]))
     held = getattr(record, name)
-    inner = [one for one in held if is_dataclass(one)] if isinstance(held, tuple) else []
+    inner = [entry for entry in held if is_dataclass(entry)] if isinstance(held, tuple) else []
     if depth and is_dataclass(held) and draw(st.booleans()):
         return replace(record, **{name: draw(spoilt(held, depth - 1))})
     if depth and inner and draw(st.booleans()):

@@ -40,39 +40,41 @@ def send(client: FlaskClient, path: str, include: list[str]) -> Any:
 
 
 @repeatably
-@given(told=strategies.detections(), include=INCLUDES)
-def test_any_detection_goes_out(client: FlaskClient, fake: FakePipeline, told: Detection, include: list[str]) -> None:
-    fake.detection = told
+@given(detection=strategies.detections(), include=INCLUDES)
+def test_any_detection_goes_out(
+    client: FlaskClient, fake: FakePipeline, detection: Detection, include: list[str]
+) -> None:
+    fake.detection = detection
     body = check_answer(send(client, DETECT, include), DETECT)
-    assert read_faces(body) is bool(told.faces)
+    assert read_faces(body) is bool(detection.faces)
 
 
 @repeatably
-@given(told=strategies.reports(), include=INCLUDES)
-def test_any_report_goes_out(client: FlaskClient, fake: FakePipeline, told: Report, include: list[str]) -> None:
-    fake.report = told
+@given(report=strategies.reports(), include=INCLUDES)
+def test_any_report_goes_out(client: FlaskClient, fake: FakePipeline, report: Report, include: list[str]) -> None:
+    fake.report = report
     answer = send(client, ANALYZE, include)
     body = check_answer(answer, ANALYZE)
-    assert body["success"] is (told.error_code is None)
+    assert body["success"] is (report.error_code is None)
     read_report(body, len(answer.data))
 
 
 @repeatably
-@given(told=strategies.detections(strategies.FINITE))
+@given(detection=strategies.detections(strategies.FINITE))
 def test_a_detection_of_finite_numbers_goes_out_whole(
-    app: Flask, client: FlaskClient, fake: FakePipeline, told: Detection
+    app: Flask, client: FlaskClient, fake: FakePipeline, detection: Detection
 ) -> None:
-    fake.detection = told
+    fake.detection = detection
     check_answer(send(client, DETECT, ["landmarks"]), DETECT)
     assert mended(app) == 0
 
 
 @repeatably
-@given(told=strategies.reports(strategies.FINITE, strategies.SHARES))
+@given(report=strategies.reports(strategies.FINITE, strategies.SHARES))
 def test_a_report_of_finite_numbers_goes_out_whole(
-    app: Flask, client: FlaskClient, fake: FakePipeline, told: Report
+    app: Flask, client: FlaskClient, fake: FakePipeline, report: Report
 ) -> None:
-    fake.report = told
+    fake.report = report
     check_answer(send(client, ANALYZE, ["lesions"]), ANALYZE)
     assert mended(app) == 0
 

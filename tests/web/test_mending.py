@@ -47,9 +47,9 @@ def changed(before: Any, after: Any, path: str = "") -> set[str]:
     if isinstance(before, dict) and isinstance(after, dict):
         names = before.keys() | after.keys()
         return {
-            found
+            leaf
             for name in names - set(VOLATILE)
-            for found in changed(before.get(name), after.get(name), f"{path}.{name}" if path else name)
+            for leaf in changed(before.get(name), after.get(name), f"{path}.{name}" if path else name)
         }
     return set() if before == after else {path}
 
@@ -69,8 +69,8 @@ REPORT_PARTS: dict[str, tuple[ModuleType, str, set[str]]] = {
     "skin_tone": (wire, "_skin_tone", {"skin_tone"}),
     "timings_ms": (numbers, "timings", {"timings_ms"}),
     "regions": (findings, "region_scores", {"regions"}),
-    "skin_analysis": (wire, "_skin_analysis", {"skin_analysis"}),
-    "skin_analysis.conditions_detected": (wire, "_located_entry", {"skin_analysis.conditions_detected"}),
+    "skin_analysis": (findings, "skin_analysis", {"skin_analysis"}),
+    "skin_analysis.conditions_detected": (findings, "_located_entry", {"skin_analysis.conditions_detected"}),
     "recommendations": (wire, "_recommendations", {"recommendations"}),
     "ensemble": (opinion, "block", {"ensemble"}),
     "detected_conditions": (

@@ -46,10 +46,10 @@ REPORTS = {
 
 def play(client: FlaskClient, picture: str) -> Any:
     """Detection, then the analysis that the camera page sends if there is a face; the last answer."""
-    found = client.post(DETECT, json={"image": f"data:image/jpeg;base64,{picture}"})
-    assert found.status_code == 200
-    if not read_faces(found.json):
-        return found.json
+    detection = client.post(DETECT, json={"image": f"data:image/jpeg;base64,{picture}"})
+    assert detection.status_code == 200
+    if not read_faces(detection.json):
+        return detection.json
     sent = {"image_data": picture, "preprocessing_metadata": {"face_detected": True, "quality": 0.9}}
     answer = client.post(LIVE_FLOW, json=sent)
     assert answer.status_code == 200
@@ -79,16 +79,19 @@ def test_an_unsure_face_goes_on_to_its_report(client: FlaskClient, fake: FakePip
     checks = records.checks(CheckCode.FACE_UNSURE)
     fake.detection = replace(records.detection(), faces=(unsure,), checks=checks)
     fake.report = replace(records.report(), face=unsure, checks=checks)
-    found = client.post(DETECT, json={"image": PICTURE}).json
-    assert (found["quality_metrics"]["positioning"], found["quality_metrics"]["overall_quality"]) == ("unsure", "fair")
-    assert found["faces"][0]["confidence"] == 0.62
+    detection = client.post(DETECT, json={"image": PICTURE}).json
+    assert (detection["quality_metrics"]["positioning"], detection["quality_metrics"]["overall_quality"]) == (
+        "unsure",
+        "fair",
+    )
+    assert detection["faces"][0]["confidence"] == 0.62
     assert play(client, PICTURE)["success"] is True
 
 
 def test_a_real_face_behind_dark_glasses_goes_on_to_its_report(client: FlaskClient, portrait_jpeg: bytes) -> None:
     behind_glasses = in_dark_glasses(portrait_jpeg)
-    found = client.post(DETECT, data=behind_glasses, content_type="image/jpeg").json
-    assert "face_unsure" in [check["code"] for check in found["quality_checks"] if not check["passed"]]
+    detection = client.post(DETECT, data=behind_glasses, content_type="image/jpeg").json
+    assert "face_unsure" in [check["code"] for check in detection["quality_checks"] if not check["passed"]]
     answer = play(client, records.encoded(behind_glasses))
     assert (answer["success"], answer["face_detection"]["detected"]) == (True, True)
     assert "unsure" in client.post(DETECT, data=behind_glasses, content_type="image/jpeg").text

@@ -100,11 +100,11 @@ def test_every_condition_goes_through_with_every_reason(client: FlaskClient, fak
     reasons = list(ReasonCode)
     for shift in range(len(reasons)):
         turned = [*reasons[shift:], *reasons[:shift]]
-        told = dict(zip(ConditionName, turned, strict=True))
-        unmeasured = tuple(not_measured(name, code, "It could not be seen.") for name, code in told.items())
+        reasons_of = dict(zip(ConditionName, turned, strict=True))
+        unmeasured = tuple(not_measured(name, code, "It could not be seen.") for name, code in reasons_of.items())
         fake.report = replace(records.report(unmeasured), primary_condition=Verdict.UNKNOWN)
         body = check_answer(client.post(path, json=BODY), path)
-        assert {name: entry["reason_code"] for name, entry in body["result"]["conditions"].items()} == told
+        assert {name: entry["reason_code"] for name, entry in body["result"]["conditions"].items()} == reasons_of
         assert body["result"]["unmeasured_conditions"] == list(ConditionName)
         assert body["result"]["conditions"]["acne"]["reason"] == f"{turned[0]}: It could not be seen."
 
@@ -115,22 +115,24 @@ def test_every_condition_goes_through_with_every_severity_and_region(
 ) -> None:
     severities = list(Severity)
     for shift, region in enumerate(REGIONS):
-        told = {name: severities[(shift + place) % len(severities)] for place, name in enumerate(ConditionName)}
-        fake.report = records.report(tuple(replace(one, regions={region: 0.5}) for one in records.findings(**told)))
+        levels = {name: severities[(shift + place) % len(severities)] for place, name in enumerate(ConditionName)}
+        fake.report = records.report(
+            tuple(replace(finding, regions={region: 0.5}) for finding in records.findings(**levels))
+        )
         body = check_answer(client.post(path, json=BODY), path)
-        assert {name: entry["severity"] for name, entry in body["result"]["conditions"].items()} == told
-        assert body["result"]["severity_levels"] == {name: words.LEVELS[word] for name, word in told.items()}
+        assert {name: entry["severity"] for name, entry in body["result"]["conditions"].items()} == levels
+        assert body["result"]["severity_levels"] == {name: words.LEVELS[word] for name, word in levels.items()}
         assert body["regions"] == {region: dict.fromkeys(map(findings.wire_name, ConditionName), 0.5)}
 
 
 @pytest.mark.parametrize("path", ANALYZE_PATHS)
 def test_every_outcome_of_an_ensemble_goes_through(client: FlaskClient, fake: FakePipeline, path: str) -> None:
-    told: list[tuple[str, ...]] = []
+    blocks: list[tuple[str, ...]] = []
     for answered in PREDICTIONS:
         fake.report = replace(records.report(records.findings(acne=Severity.HIGH), prediction=answered), model=LOADED)
         block = check_answer(client.post(path, json=BODY), path)["ensemble"]
-        told.append((block["kind"], block["agreement"], block["abstention_code"] or "", block["top"]["outcome"]))
-    kinds, agreements, abstentions, outcomes = map(set, zip(*told, strict=True))
+        blocks.append((block["kind"], block["agreement"], block["abstention_code"] or "", block["top"]["outcome"]))
+    kinds, agreements, abstentions, outcomes = map(set, zip(*blocks, strict=True))
     assert (kinds, agreements, abstentions - {""}) == (set(EnsembleKind), set(Agreement), set(Abstention))
     assert outcomes == set(WireName) - {WireName.UNKNOWN}
 
@@ -192,8 +194,8 @@ def test_every_name_has_one_on_the_wire_and_every_word_of_the_wire_is_said() -> 
         (words.SHARPNESS, Sharpness),
         (words.POSITIONING, Positioning),
     ):
-        said = {*question.failed.values(), question.passed, question.unknown}
-        assert set(vocabulary_of) - said <= {Positioning.OFF_CENTER}
+        vocabulary_words = {*question.failed.values(), question.passed, question.unknown}
+        assert set(vocabulary_of) - vocabulary_words <= {Positioning.OFF_CENTER}
 
 
 def test_the_description_shows_the_same_words(client: FlaskClient) -> None:
