@@ -123,28 +123,29 @@ def _document(source: Source) -> dict[str, Any]:
 
 def main(folder: Path) -> None:
     """Do the trial that is asked for in a folder, and write its answer there."""
-    wish = json.loads((folder / REQUEST).read_text(encoding="utf-8"))
-    (folder / ANSWER).write_text(json.dumps(_tried(Source(**{**wish, "path": Path(wish["path"])}))), encoding="utf-8")
+    request = json.loads((folder / REQUEST).read_text(encoding="utf-8"))
+    source = Source(**{**request, "path": Path(request["path"])})
+    (folder / ANSWER).write_text(json.dumps(_verdict(source)), encoding="utf-8")
 
 
-def _tried(source: Source) -> dict[str, Any]:
+def _verdict(source: Source) -> dict[str, Any]:
     try:
         opened = open_artefact(source)
         for picture in _extreme_pictures(opened):
             opened.predict(picture, Demographics())
         return {"passed": f"{opened.self_test}, precision {opened.precision}"}
     except Exception as error:  # whatever it is, the artefact is not fit to serve
-        if _lacks_memory(error):
-            return {
-                "refused": f"The artefact needs more than {LIMITS.memory_bytes >> 20} MiB of memory.",
-                "crashed": True,
-            }
-        why = (
-            error.message
-            if isinstance(error, ModelUnavailable)
-            else f"The artefact cannot be opened ({type(error).__name__})."
-        )
-        return {"refused": why, "crashed": False}
+        return {"refused": _reason(error), "crashed": _lacks_memory(error)}
+
+
+def _reason(error: Exception) -> str:
+    if _lacks_memory(error):
+        return f"The artefact needs more than {LIMITS.memory_bytes >> 20} MiB of memory."
+    return (
+        error.message
+        if isinstance(error, ModelUnavailable)
+        else f"The artefact cannot be opened ({type(error).__name__})."
+    )
 
 
 def _lacks_memory(error: BaseException) -> bool:
