@@ -28,7 +28,7 @@ from PIL import Image
 from analyzer import photo
 from analyzer.errors import BadPhoto
 from analyzer.image import jpeg
-from benchmarks import corpus, figures
+from benchmarks import dataset, figures
 
 FILES = 1000
 ROUNDS = 25
@@ -58,8 +58,8 @@ def main() -> None:
     parser.add_argument("--files", type=int, default=FILES, help="files that are cut")
     parser.add_argument("--rounds", type=int, default=ROUNDS, help="decodings per time")
     options = parser.parse_args()
-    paths = [path for path in corpus.pictures("**/*") if path.read_bytes().startswith(b"\xff\xd8\xff")]
-    whole = Counter(compare(path.read_bytes()) for path in corpus.progress(paths, "whole files"))
+    paths = [path for path in dataset.pictures("**/*") if path.read_bytes().startswith(b"\xff\xd8\xff")]
+    whole = Counter(compare(path.read_bytes()) for path in dataset.progress(paths, "whole files"))
     random.Random(SEED).shuffle(paths)
     rows = cuts(paths[: options.files])
     figures.print_table(rows)
@@ -68,7 +68,7 @@ def main() -> None:
     print(
         f"\nfiles that lost {HOLE_BYTES} bytes in the middle of their coded data: noticed {share_noticed} (no target)\n"
     )
-    speeds = times(corpus.pictures("phone_originals/*"), options.rounds)
+    speeds = times(dataset.pictures("phone_originals/*"), options.rounds)
     figures.print_table(speeds)
     missed = sum(int(row["missed"]) for row in rows)
     print(
@@ -80,7 +80,7 @@ def main() -> None:
         "times": speeds,
         "whole": whole,
     }
-    print(f"written to {corpus.write('cut_jpegs', table)}")
+    print(f"written to {dataset.write('cut_jpegs', table)}")
     sys.exit(1 if missed or set(whole) != {SAME} else 0)
 
 
@@ -98,7 +98,7 @@ def cuts(paths: Sequence[Path]) -> list[dict[str, object]]:
     """Return, by the way of coding and whether the file was closed again, how many cuts were noticed."""
     rng = random.Random(SEED)
     counts: dict[tuple[str, str], list[bool]] = {}
-    for path in corpus.progress(paths, "cut files"):
+    for path in dataset.progress(paths, "cut files"):
         for way, data in variants(path.read_bytes(), rng):
             for how in ("closed", "open"):
                 noticed = outcome(cut(data, how, rng), rng.choice(SIDES)) == "truncated_image"

@@ -22,7 +22,7 @@ from multiprocessing.connection import Connection
 
 from analyzer import photo
 from analyzer.errors import BadPhoto
-from benchmarks import corpus, damaged_pictures, figures
+from benchmarks import damaged_pictures, dataset, figures
 from benchmarks.damaged_pictures import damaged
 
 COUNT = 20_000
@@ -79,7 +79,7 @@ def report(outcomes: list[Outcome]) -> int:
     for outcome in bad:
         print(f"--first {outcome.number} --count 1: {outcome.kind}, {outcome.result}, {outcome.seconds:.1f} s")
     print(f"\n{len(outcomes)} files, {len(bad)} neither decoded nor refused within {LIMIT_S:g} s (target 0)")
-    print(f"written to {corpus.write('fuzz', {'rows': rows, 'bad': [vars(outcome) for outcome in bad]})}")
+    print(f"written to {dataset.write('fuzz', {'rows': rows, 'bad': [vars(outcome) for outcome in bad]})}")
     return 1 if bad else 0
 
 

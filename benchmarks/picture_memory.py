@@ -23,7 +23,7 @@ from PIL import Image
 from skimage import data
 
 from analyzer import photo
-from benchmarks import corpus, damaged_pictures, figures
+from benchmarks import damaged_pictures, dataset, figures
 
 LARGE_PX, SMALL_PX = 7071, 256  # sides; 50 megapixels
 TARGET_MIB = 1100.0
@@ -51,7 +51,7 @@ def main() -> None:
     figures.print_table(rows)
     most = max(float(str(row["peak_mib"])) for row in rows)
     print(f"\nmost: {most:.0f} MiB (target {TARGET_MIB:.0f})")
-    print(f"written to {corpus.write('picture_memory', {'rows': rows})}")
+    print(f"written to {dataset.write('picture_memory', {'rows': rows})}")
     sys.exit(1 if most > TARGET_MIB else 0)
 
 
