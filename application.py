@@ -18,7 +18,6 @@ from web.metrics import Metrics
 from web.paths import SlashNormaliser
 from web.readiness import Readiness, generated_portrait
 from web.service import Service
-from web.uploads import MemoryRequest
 
 
 def create_app(config: Settings | None = None, ensemble: Ensemble | None = None) -> Flask:
@@ -36,9 +35,8 @@ def create_app(config: Settings | None = None, ensemble: Ensemble | None = None)
     logs.configure(config.log_level)
     cv2.setNumThreads(config.opencv_threads)
     app = Flask("web", static_folder=None)
-    app.request_class = MemoryRequest
     app.json = OrjsonProvider(app)
-    app.config.update(MAX_CONTENT_LENGTH=config.max_body_bytes, MAX_FORM_MEMORY_SIZE=config.max_body_bytes)
+    app.config["MAX_CONTENT_LENGTH"] = config.max_body_bytes
     admission = Admission(config)
     readiness = Readiness(partial(pipeline.analyze_photo, generated_portrait(), ensemble))
     metrics = Metrics(admission, ensemble, readiness, config.store.cache)

@@ -17,6 +17,7 @@ from analyzer.vocabulary import ErrorCode
 from web import tracing, uploads, wire
 from web.admission import Busy
 from web.answers import json_answer
+from web.bad_uploads import CompressedBody
 from web.guard import TooMany
 from web.mending import is_memory_short
 from web.service import service
@@ -76,6 +77,8 @@ def _analyzer_error(error: AnalyzerError) -> Response:
         response.headers["Retry-After"] = str(error.retry_after_s)
     if error.code == ErrorCode.UNAUTHORIZED:
         response.headers["WWW-Authenticate"] = "Bearer"
+    if isinstance(error, CompressedBody):
+        response.headers["Accept-Encoding"] = "identity"
     return response
 
 

@@ -12,6 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from analyzer.errors import AnalyzerError
 from analyzer.values import Demographics
 from analyzer.vocabulary import ErrorCode, Fitzpatrick
+from web.json_texts import parse_option
 from web.vocabulary import DemographicName
 
 NUMBER = re.compile(r"[0-9]{1,3}(\.[0-9]{1,9})?")
@@ -70,10 +71,11 @@ class DemographicsField(BaseModel):
 
 
 def read_demographics(value: Any) -> tuple[Demographics, tuple[DemographicName, ...]]:
-    """What can be used of the demographics, and the names of what cannot; None or an empty text says nothing.
+    """Return what can be used of the demographics, and the names of what cannot; None or an empty text says nothing.
 
-    A value of a wrong type or out of its range is left out; of one that is no object, all of it.
+    A value of a wrong type or out of its range is left out; of one that is neither an object nor the JSON of one, all.
     """
+    value = parse_option(value)
     if value is None or value == "":
         return Demographics(), ()
     if not isinstance(value, dict):
@@ -93,11 +95,12 @@ def _unusable(said: dict[str, Any]) -> tuple[DemographicName, ...]:
 
 
 def read_include(value: Any) -> frozenset[str]:
-    """Wanted heavy parts out of `INCLUDABLE`; unknown ones are ignored. A comma-separated text is taken too.
+    """Return the wanted heavy parts out of `INCLUDABLE`; others are ignored. A comma-separated text is taken, and JSON.
 
     Raises:
         BadField: ``bad_json``: neither a list nor a text.
     """
+    value = parse_option(value)
     if value is None:
         return frozenset()
     if isinstance(value, str):

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import base64
 import io
+import random
 import re
 import tempfile
 from typing import Any
+from urllib.parse import quote, unquote_to_bytes
 
 import pytest
 from flask.testing import FlaskClient
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from urllib3.filepost import encode_multipart_formdata
 from werkzeug.datastructures import FileStorage
 from werkzeug.test import encode_multipart
 
@@ -20,7 +23,10 @@ from application import create_app
 from tests.web import records
 from tests.web.conftest import FakePipeline
 from tests.web.records import ANALYZE
-from web.uploads import SIGNATURE, BadUpload, from_base64, without_junk
+from web.bad_uploads import BadUpload
+from web.file_signatures import SIGNATURE, without_junk
+from web.forms import find_boundary, multipart_fields
+from web.picture_texts import decode_picture, percent_decoded
 
 STARTS = (
     b"\xff\xd8\xff\xe0",
@@ -52,18 +58,57 @@ def written(draw: st.DrawFn) -> tuple[bytes, str]:
 @given(written())
 def test_every_way_of_writing_base64_is_read(case: tuple[bytes, str]) -> None:
     data, text = case
-    assert from_base64(text) == data
+    assert decode_picture(text) == data
+
+
+@given(
+    start=st.sampled_from(STARTS),
+    seed=st.integers(0, 2**32),
+    width=st.integers(50, 90),
+    line=st.sampled_from(["", "\n", "\r\n"]),
+)
+def test_lost_pluses_are_restored(start: bytes, seed: int, width: int, line: str) -> None:
+    data = start + random.Random(seed).randbytes(3000)
+    text = base64.b64encode(data).decode()
+    assume(text.count("+") > 2)
+    lost = "".join(text[i : i + width] + line for i in range(0, len(text), width)).replace("+", " ")
+    assert decode_picture(lost) == data
+
+
+@given(start=st.sampled_from(STARTS), seed=st.integers(0, 2**32), width=st.integers(1, 90))
+def test_spaces_that_wrap_lines_are_no_pluses(start: bytes, seed: int, width: int) -> None:
+    data = start + random.Random(seed).randbytes(300)
+    text = base64.b64encode(data).decode()
+    assert decode_picture(" ".join(text[i : i + width] for i in range(0, len(text), width))) == data
+
+
+@given(st.binary(max_size=200), st.booleans())
+def test_percent_encoding_is_decoded_as_by_urllib(data: bytes, all_bytes: bool) -> None:
+    written = "".join(f"%{byte:02x}" for byte in data) if all_bytes else quote(data, safe="=!'();:@&=+$,/?#[]* \r\n\t")
+    assert percent_decoded(written.encode()) == unquote_to_bytes(written) == data
+
+
+@pytest.mark.parametrize("text", [b"50%", b"%%%", b"%41%4", b"=%zz"])
+def test_a_percent_sign_that_is_no_escape_stays(text: bytes) -> None:
+    assert percent_decoded(text) == text
+
+
+@given(st.lists(st.tuples(st.sampled_from(("image", "x y", "Фото")), st.binary(max_size=300)), max_size=5))
+def test_parts_arrive_as_the_bytes_that_a_library_wrote(parts: list[tuple[str, bytes]]) -> None:
+    body = encode_multipart_formdata([(name, ("a.bin", data)) for name, data in parts], "b0undary")[0]
+    assert find_boundary(body, "b0undary") == b"b0undary"
+    assert multipart_fields(body, b"b0undary") == parts
 
 
 @given(st.text(max_size=200))
 def test_other_texts_are_read_or_refused(text: str) -> None:
     try:
-        read = from_base64(text)
+        read = decode_picture(text)
     except BadUpload as error:
         read = error.code.encode()
     assert read
     if not set(text.partition(",")[0].lower()) <= set("abcdefghijklmnopqrstuvwxyz0123456789+/-_=:;,. \t\r\n\f\v"):
-        assert read in (b"bad_base64", b"missing_image") or text.lstrip().lower().startswith("data:")
+        assert read in (b"bad_base64", b"missing_image") or text.lstrip().lower().startswith(("data:", "<"))
 
 
 @given(start=st.sampled_from(STARTS), rest=st.binary(max_size=200), junk=st.binary(max_size=44))
@@ -169,7 +214,7 @@ REFUSED: dict[str, tuple[dict[str, Any], int, str]] = {
     "cut base64": ({"json": {"image": "AAAAA"}}, 400, "bad_base64"),
     "padding in the middle": ({"json": {"image": "AA==AAAA"}}, 400, "bad_base64"),
     "a PDF": ({"data": b"%PDF-1.7 " + bytes(100), "content_type": "image/jpeg"}, 415, "unsupported_type"),
-    "a form": ({"data": "image=AAAA", "content_type": "application/x-www-form-urlencoded"}, 415, "unsupported_type"),
+    "empty form": ({"data": "image=&a=1", "content_type": "application/x-www-form-urlencoded"}, 400, "missing_image"),
     "XML": ({"data": "<image/>", "content_type": "application/xml"}, 415, "unsupported_type"),
     "a cut picture": ({"data": PNG[: len(PNG) // 2], "content_type": "image/png"}, 400, "truncated_image"),
 }
