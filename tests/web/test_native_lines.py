@@ -16,8 +16,7 @@ from typing import Any
 import pytest
 import requests
 
-from tests.web.records import DETECT
-from tests.web.test_server import WAIT_S, Server, post, running, until
+from tests.web.test_server import WAIT_S, Server, running, until
 from tests.web.test_swap import worker
 from web.native_lines import BURST, CHUNK, LONGEST, PER_SECOND, Budget, json_line, lines
 
@@ -42,19 +41,19 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield server
 
 
-def test_a_damaged_jpeg_is_a_line_of_the_log(server: Server, portrait_jpeg: bytes) -> None:
-    start = portrait_jpeg.rindex(b"\xff\xda") + 2000
-    damaged = portrait_jpeg[:start] + bytes(range(200)) + portrait_jpeg[start + 200 :]
-    assert post(server, DETECT, damaged).status_code in (200, 400)
-    until(lambda: any("Corrupt JPEG data" in line for line in native_lines(server)))
-    (line,) = (line for line in log_lines(server) if "Corrupt" in line.get("line", ""))
+def test_a_warning_of_a_native_library_is_a_line_of_the_log(server: Server) -> None:
+    assert requests.post(f"{server.url}/warn", timeout=WAIT_S).text == "warned"
+    until(lambda: any("can't open/read file" in line for line in native_lines(server)))
+    (line,) = (line for line in log_lines(server) if "can't open/read file" in line.get("line", ""))
     assert line.keys() == {"time", "level", "logger", "event", "line", "left_out"}
+    assert "Quechua" not in line["line"]
 
 
 def test_other_programs_of_the_same_user_cannot_read_the_memory_of_the_server(server: Server) -> None:
     """A process that may be dumped shows its environment and its memory's places to its own user; these hold keys and photos."""
     sleeper = subprocess.Popen([*UNPRIVILEGED, "sleep", "60"])
     try:
+        until(lambda: Path(f"/proc/{sleeper.pid}/comm").read_text() == "sleep\n")
         for pid, readable in ((sleeper.pid, True), (server.process.pid, False), (worker(server), False)):
             for name in ("environ", "maps"):
                 reading = subprocess.run(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -67,6 +68,12 @@ def test_the_error_names_the_cause(client: FlaskClient, fake: FakePipeline, name
     assert words in answer.json["error"] + answer.json["guidance"]["suggestions"][0]
     records.check_schema("analysis_refusal", answer.json)
     assert not fake.calls
+
+
+def test_lost_pluses_of_a_photo_that_is_cut_are_restored_first(client: FlaskClient, portrait_jpeg: bytes) -> None:
+    text = base64.b64encode(portrait_jpeg[: len(portrait_jpeg) // 6 * 3]).decode().replace("+", " ")
+    answer = client.post(ANALYZE, json={"image": text})
+    assert (answer.status_code, answer.json["error_code"]) == (400, "truncated_image")
 
 
 def test_a_compressed_body_gets_the_encoding_that_is_taken(client: FlaskClient, fake: FakePipeline) -> None:

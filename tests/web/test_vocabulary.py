@@ -10,7 +10,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from analyzer import ensemble, wording
+from analyzer import model_sources, wording
 from analyzer.calibration import not_measured
 from analyzer.conditions import CONDITIONS
 from analyzer.errors import AnalyzerError
@@ -173,7 +173,7 @@ TABLES: Mapping[str, tuple[Mapping[StrEnum, object], type[StrEnum]]] = {
     "textures": (words.TEXTURE, Severity),
     "tones": (words.TONE, Severity),
     "status": (errors.STATUS, ErrorCode),
-    "places of a model": (ensemble.PLACES, ModelSource),
+    "places of a model": (model_sources.PLACES, ModelSource),
 }  # type: ignore[dict-item]
 
 
