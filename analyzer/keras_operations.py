@@ -13,6 +13,7 @@ import numpy as np
 
 from analyzer.keras_checks import quoted
 from analyzer.keras_layers import activated, scaled
+from analyzer.keras_shapes import pooled
 from analyzer.keras_tensors import Maps, Plane, Vector, total
 from analyzer.keras_use import Rule, Use, Value, opset
 
@@ -57,7 +58,8 @@ def _of_two(use: Use, kind: str, first: Any, second: Any) -> Value:
             return total([first, second.scaled(-1, 0) if kind == "Subtract" else second])
     elif isinstance(first, Maps | Vector) and not isinstance(second, Maps | Vector | Plane):
         number = _numbers(use, second)
-        steps = {"Add": (1, number), "Subtract": (1, -number), "Multiply": (number, 0), "TrueDivide": (1 / number, 0)}
+        steps = {"Add": (1, number), "Subtract": (1, -number), "Multiply": (number, 0)}
+        steps |= dict.fromkeys(("TrueDivide", "Divide"), (1 / number, 0))
         if kind in steps:
             return scaled(use, first, *map(np.asarray, steps[kind]))
     elif isinstance(second, Maps | Vector):
@@ -75,6 +77,13 @@ def _average(use: Use) -> Value:
         return total(vectors, 1 / len(vectors))
     whole = _folded(replace(use, layer=replace(use.layer, kind="Add")))
     return scaled(use, whole, 1 / len(values), 0)
+
+
+def _mean(use: Use) -> Value:
+    axis, keepdims = (use.keywords.get(name, use.setting(name)) for name in ("axis", "keepdims"))
+    if axis not in ([1, 2], [2, 1]):
+        use.refuse(f"takes a mean along the axis {quoted(axis)}, which is not that over the pixels of maps", AS_LAYERS)
+    return pooled(use, mean=True, keepdims=bool(keepdims))
 
 
 def _item(use: Use) -> Value:
@@ -158,5 +167,6 @@ OPERATIONS: Mapping[str, tuple[Rule, str]] = {  # class of Keras 3 → rule, and
     "Flip": (_flip, "function axis"),
     "Gelu": (_gelu, "approximate"),
     "GetItem": (_item, "function"),
+    "Mean": (_mean, "function axis keepdims"),
     "Stack": (_stack, "function axis"),
 }

@@ -86,13 +86,7 @@ def _average_pooling(use: Use) -> Maps:
 
 
 def _global_pooling(use: Use) -> Value:
-    maps = use.maps
-    if maps.source is not None:
-        pooled = _one_pixel(use, maps.source.maps or maps, maps.source.node, maps.source)
-    else:
-        reduce = opset().reduce_mean if "Average" in use.kind else opset().reduce_max
-        pooled = _one_pixel(use, maps, reduce(maps.node, np.array([2, 3]), False).output(0))
-    return pooled if use.setting("keepdims") or pooled.source is None else of_source(pooled.source)
+    return pooled(use, mean="Average" in use.kind, keepdims=bool(use.setting("keepdims")))
 
 
 def _flatten(use: Use) -> Value:
@@ -134,6 +128,17 @@ def _concatenate(use: Use) -> Value:
         use.refuse("joins maps with vectors, or maps otherwise than by channels", KEEP_ONE_NUMBER)
     kinds = frozenset[str]().union(*(each.kinds for each in maps))
     return Maps(opset().concat([each.node for each in maps], 1).output(0), kinds)
+
+
+def pooled(use: Use, *, mean: bool, keepdims: bool) -> Value:
+    """Return one number for each of the maps, its mean or its largest value; as maps of one pixel with `keepdims`."""
+    maps = use.maps
+    if maps.source is not None:
+        answer = _one_pixel(use, maps.source.maps or maps, maps.source.node, maps.source)
+    else:
+        reduce = opset().reduce_mean if mean else opset().reduce_max
+        answer = _one_pixel(use, maps, reduce(maps.node, np.array([2, 3]), False).output(0))
+    return answer if keepdims or answer.source is None else of_source(answer.source)
 
 
 def cropped(use: Use, top: int, left: int, height: int, width: int) -> Maps:

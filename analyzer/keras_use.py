@@ -44,6 +44,7 @@ FUNCTIONS: Mapping[str, str] = {  # TensorFlow's, as Keras 2 writes them → cla
     "math.maximum": "Maximum",
     "math.minimum": "Minimum",
     "math.multiply": "Multiply",
+    "math.reduce_mean": "Mean",
     "math.sigmoid": "Sigmoid",
     "math.subtract": "Subtract",
     "math.tanh": "Tanh",

@@ -8,6 +8,16 @@ from typing import Any
 import numpy as np
 
 from analyzer.keras_layers import IDLE
+from tests.keras_heads import (
+    branches,
+    classifier_inside,
+    hidden,
+    noisy_head,
+    normalised_head,
+    voting,
+    voting_by,
+    with_demographics,
+)
 from tests.keras_parts import (
     CLASSES,
     SIDE_PX,
@@ -49,6 +59,23 @@ def nested(name: str, prepare: Callable[[Any, Any], Any] | None = None, **call: 
     return of_picture(build)
 
 
+def by_functions(k: Any, image: Any) -> Any:
+    """Return preprocessing and pooling by functions of Keras 3, or of TensorFlow in Keras 2."""
+    if hasattr(k, "ops"):
+        x = k.ops.flip(k.ops.subtract(k.ops.divide(k.ops.cast(image, "float32"), 127.5), 1.0), axis=-1)
+        return ended(k, k.ops.mean(tiny(k, k.ops.relu(x)), axis=(1, 2)))
+    import tensorflow as tf
+
+    x = tf.reverse(tf.subtract(tf.math.divide(tf.cast(image, tf.float32), 127.5), 1.0), axis=[-1])
+    return ended(k, tf.reduce_mean(tiny(k, tf.nn.relu(x)), [1, 2]))
+
+
+def called_twice(k: Any, image: Any) -> Any:
+    """Return a network whose inner one looks at two versions of the picture."""
+    inner, x = base(k), k.layers.Rescaling(1 / 255)(image)
+    return ended(k, k.layers.Average()([pooled(k, inner(x)), pooled(k, inner(x * 0.5))]))
+
+
 def every_augmentation(k: Any, image: Any) -> Any:
     """Return a network behind all layers of the module that do nothing at inference."""
     x = image
@@ -63,33 +90,6 @@ def every_augmentation(k: Any, image: Any) -> Any:
 
 def augmented(k: Any, image: Any) -> Any:
     return ended(k, pooled(k, base(k)(k.layers.Rescaling(1 / 255)(augmentation(k)(image)), training=False)))
-
-
-def hidden(activation: Any, **settings: Any) -> Builder:
-    """Return a builder of a head with one hidden layer."""
-
-    def build(k: Any, x: Any) -> Any:
-        layer = getattr(k.layers, activation)(**settings) if settings or activation[0].isupper() else activation
-        if isinstance(layer, str):
-            return ended(k, k.layers.Dense(12, activation=layer)(x))
-        return ended(k, layer(k.layers.Dense(12)(x)))
-
-    return of_features(build)
-
-
-def normalised_head(k: Any, x: Any) -> Any:
-    """Return a head with a normalisation in every place where people put one."""
-    x = k.layers.BatchNormalization()(x)
-    x = k.layers.BatchNormalization()(k.layers.Dense(16, activation="relu")(x))
-    x = k.layers.Activation("relu")(k.layers.BatchNormalization()(k.layers.Dense(12, use_bias=False)(x)))
-    x = k.layers.Dropout(0.5)(x)
-    return k.layers.Softmax()(k.layers.BatchNormalization(scale=False)(k.layers.Dense(CLASSES)(x)))
-
-
-def noisy_head(k: Any, x: Any) -> Any:
-    for layer in (k.layers.GaussianNoise(0.1), k.layers.GaussianDropout(0.1), k.layers.ActivityRegularization(1e-4)):
-        x = layer(x)
-    return ended(k, k.layers.AlphaDropout(0.1)(k.layers.Dense(12, activation="selu", kernel_regularizer="l2")(x)))
 
 
 def pair(first: str, second: str) -> Builder:
@@ -111,48 +111,6 @@ def flat_pair(k: Any) -> Any:
     features = k.layers.Concatenate()([pooled(k, one.output), pooled(k, two.output)])
     x = k.layers.Dropout(0.5)(k.layers.Dense(64, activation="relu")(features))
     return k.Model(image, ended(k, x))
-
-
-def branches(k: Any, image: Any) -> Any:
-    """Return a head whose branches have layers of their own before they meet."""
-    x = k.layers.Rescaling(1 / 255)(image)
-    one = k.layers.BatchNormalization()(pooled(k, tiny(k, x, "first")))
-    two = k.layers.Dense(10, activation="gelu")(pooled(k, tiny(k, x, "second")))
-    return ended(k, k.layers.Dense(12, activation="relu")(k.layers.Concatenate()([one, two])))
-
-
-def voting(k: Any, image: Any) -> Any:
-    """Return the mean of the logits of two heads."""
-    x = k.layers.Rescaling(1 / 255)(image)
-    logits = [
-        k.layers.Dense(CLASSES)(k.layers.Dense(9, activation="relu")(pooled(k, tiny(k, x, name))))
-        for name in ("first", "second")
-    ]
-    return k.layers.Softmax()(k.layers.Average()(logits))
-
-
-def voting_by(activation: str, merge: Callable[[Any, list[Any]], Any]) -> Callable[[Any, Any], Any]:
-    """Return a builder of two networks whose probabilities are merged."""
-
-    def build(k: Any, image: Any) -> Any:
-        x = k.layers.Rescaling(1 / 255)(image)
-        return merge(k, [ended(k, pooled(k, tiny(k, x, name)), activation) for name in ("first", "second")])
-
-    return build
-
-
-def classifier_inside(k: Any, image: Any) -> Any:
-    """Return a head on the probabilities of a whole classifier."""
-    inner = k.Input((SIDE_PX, SIDE_PX, 3))
-    classifier = k.Model(inner, ended(k, pooled(k, tiny(k, inner)), classes=20), name="classifier")
-    return ended(k, classifier(k.layers.Rescaling(1 / 255)(image)))
-
-
-def with_demographics(k: Any) -> Any:
-    image, said = k.Input((SIDE_PX, SIDE_PX, 3)), k.Input((12,))
-    features = pooled(k, tiny(k, k.layers.Rescaling(1 / 255)(image)))
-    joined = k.layers.Concatenate()([k.layers.Dense(6, activation="relu")(said), features])
-    return k.Model([image, said], ended(k, k.layers.Dense(12, activation="relu")(joined)))
 
 
 def sequence(k: Any) -> Any:
@@ -259,6 +217,7 @@ QUICK: dict[str, Builder] = {
     "augmentation: every layer": of_picture(every_augmentation),
     "attention": of_picture(attention),
     "branches": of_picture(branches),
+    "called twice": of_picture(called_twice),
     "classifier inside": of_picture(classifier_inside),
     "demographics": with_demographics,
     "ending: logits": of_features(lambda k, x: ended(k, x, None)),
@@ -268,6 +227,7 @@ QUICK: dict[str, Builder] = {
     "ending: softmax activation": of_features(lambda k, x: k.layers.Activation("softmax")(ended(k, x, None))),
     "frozen": of_picture(frozen),
     "frozen in part": of_picture(partly_frozen),
+    "functions": of_picture(by_functions),
     "hidden linear layers": of_features(lambda k, x: ended(k, k.layers.Dense(7)(k.layers.Dense(9)(x)))),
     "mixed bfloat16": under_policy("mixed_bfloat16"),
     "mixed float16": under_policy("mixed_float16"),
@@ -314,6 +274,9 @@ WHOLE: dict[str, Builder] = {
     "EfficientNetB0 and ResNet50, flat": flat_pair,
     "EfficientNetV2B0": nested("EfficientNetV2B0"),
     "EfficientNetV2B0 and EfficientNetB0": pair("EfficientNetV2B0", "EfficientNetB0"),
+    "EfficientNetB0 with a top of its own": lambda k: k.applications.EfficientNetB0(
+        weights=None, classes=CLASSES, input_shape=(SIDE_PX, SIDE_PX, 3)
+    ),
     "MobileNetV2": nested("MobileNetV2", minus_one_to_one),
     "MobileNetV2 and ResNet50V2": pair("MobileNetV2", "ResNet50V2"),
     "ResNet50": nested("ResNet50", caffe),
