@@ -56,6 +56,7 @@ PREDICTIONS: tuple[Prediction, ...] = (
     graded(SEEN),
     graded(SEEN, distance=99.0),
     graded(dict.fromkeys(ConditionName, (0.0, 0))),
+    prediction({"acne": 0.9, "healthy": 0.2}, independent=True),
 )
 REGIONS = [
     region for region in Region if region is not Region.WHOLE
