@@ -95,7 +95,7 @@ def try_artefact(source: Source, stopped: threading.Event | None = None) -> str:
     except (OSError, ValueError) as error:
         raise ModelUnavailable(f"The artefact cannot be tried now ({type(error).__name__}).", ROOM_HINT) from error
     if "refused" in answer:
-        raise (CrashingModel if answer["crashed"] else BadModel)(answer["refused"], HINT)
+        raise (CrashingModel if answer["crashed"] else BadModel)(answer["refused"], answer["remedy"])
     return str(answer["passed"])
 
 
@@ -135,7 +135,8 @@ def _verdict(source: Source) -> dict[str, Any]:
             opened.predict(picture, Demographics())
         return {"passed": f"{opened.self_test}, precision {opened.precision}"}
     except Exception as error:  # whatever it is, the artefact is not fit to serve
-        return {"refused": _reason(error), "crashed": _lacks_memory(error)}
+        remedy = error.hint if isinstance(error, ModelUnavailable) else HINT
+        return {"refused": _reason(error), "remedy": remedy, "crashed": _lacks_memory(error)}
 
 
 def _reason(error: Exception) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import corpus, cut_jpegs, fuzz
+from benchmarks import dataset, cut_jpegs, fuzz
 from benchmarks.damaged_pictures import damaged, whole, with_valid_checksums
 from benchmarks.fuzz import Outcome
 
@@ -55,7 +55,7 @@ def test_death_and_silence_are_outcomes() -> None:
 def test_only_soon_decoded_or_refused_passes(
     outcome: Outcome, status: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(corpus, "RESULTS", tmp_path)
+    monkeypatch.setattr(dataset, "RESULTS", tmp_path)
     assert fuzz.report([outcome]) == status
     assert ("--first 1 --count 1" in capsys.readouterr().out) == bool(status)
 
