@@ -37,7 +37,7 @@ MEANINGS: Mapping[str, tuple[str, str]] = {
     ),
     "unsupported_type": (
         "The file is of a type that is not read, or the header Content-Type names one that is not taken.",
-        "Send a JPEG, PNG, WebP, GIF or HEIC photo, as JSON, as multipart/form-data or as the body itself.",
+        "Send a JPEG, PNG, WebP, GIF, HEIC or AVIF photo, as JSON, as multipart/form-data or as the body itself.",
     ),
     "rate_limited": ("This client sent too many photos.", "Wait for the seconds that the header Retry-After names."),
     "internal_error": ("The service made a mistake.", "Try again; if it stays, report the request_id."),

@@ -17,7 +17,7 @@ from web.service import Route
 
 VERSION = "6.0.0"
 EXAMPLES = Path(__file__).with_name("examples")
-PHOTO_TYPES = "image/jpeg, image/png, image/webp, image/gif and image/heic"
+PHOTO_TYPES = "image/jpeg, image/png, image/webp, image/gif, image/heic and image/avif"
 HEADERS = {
     name: {"description": description, "required": True, "schema": {"type": kind}}
     for name, kind, description in (
@@ -115,7 +115,7 @@ def _photo_body() -> dict[str, Any]:
     form = {"schema": _reference(PhotoForm), "encoding": {"demographics": {"contentType": JSON}}}
     return {
         "required": True,
-        "description": f"A JPEG, PNG, WebP, GIF or HEIC photo. As bytes it may also come as {PHOTO_TYPES}.",
+        "description": f"A JPEG, PNG, WebP, GIF, HEIC or AVIF photo. As bytes it may also come as {PHOTO_TYPES}.",
         "content": {
             JSON: {"schema": _reference(ImageRequest), "examples": {"pixel": {"value": request}}},
             "multipart/form-data": form,
