@@ -19,19 +19,35 @@ from web.native_lines import NativeLines
 M_ARENA_MAX = -8  # malloc.h
 PR_SET_DUMPABLE = 4  # linux/prctl.h
 LONGEST_WARM_UP_S = 10.0  # that a stop waits for it
+MOST_CONNECTIONS = 8192  # an idle one takes 2.4 kB (benchmarks.faults)
+OTHER_FILES = 512  # open at the same time as connections: models, logs, S3, pipes
 
 try:
     _settings = settings.read()
 except BadSetting as error:
     sys.exit(f"{error.message} {error.hint}")
 
+
+def _raise_file_limit(wanted: int) -> int:
+    """Allow this process and its workers as many open files as wanted, or as many as they may have; returns that number."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < allowed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    return allowed
+
+
 wsgi_app = "application:application"
 bind = f"{f'[{_settings.host}]' if ':' in _settings.host else _settings.host}:{_settings.port}"
-worker_class = "web.worker.Worker"  # gthread, with slow heads and error pages mended
+worker_class = "web.worker.Worker"  # gthread, with slow heads, idle connections and error pages mended
 workers = 1
 threads = _settings.threads
-worker_connections = 1000
-backlog = 256  # connections that the kernel holds while none can be taken
+worker_connections = _raise_file_limit(MOST_CONNECTIONS + OTHER_FILES) - OTHER_FILES  # beyond it idle ones are closed
+if worker_connections <= threads:
+    sys.exit(
+        f"THREADS={threads} needs {threads + OTHER_FILES + 1} open files: raise the limit (ulimit -Hn), or lower THREADS."
+    )
+backlog = 1024  # connections that the kernel holds while the worker is busy
 preload_app = False  # network runtimes do not survive a fork
 timeout = 60  # s without a sign of life of the worker's main loop; requests may take longer
 graceful_timeout = _settings.graceful_timeout_s

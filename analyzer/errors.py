@@ -41,6 +41,18 @@ class TooManyPixels(BadPhoto):
     code = ErrorCode.TOO_MANY_PIXELS
 
 
+class Abandoned(Exception):
+    """Nobody waits for the result any more, so that the work was given up.
+
+    Attributes:
+        stage: the stage that was not begun, or not waited for.
+    """
+
+    def __init__(self, stage: str) -> None:
+        super().__init__(f"Given up before {stage}.")
+        self.stage = stage
+
+
 class ModelUnavailable(AnalyzerError):
     """No verified artefact can be used; the work goes on without it and says so."""
 

@@ -120,10 +120,16 @@ def _decode_deep(data: bytes, header: Header, reduction: int) -> Rgb:
         raise bad_photo()
     values = _reduce(values, reduction)
     rgb = colour.to_srgb(values[..., :3], top, header.colour_space)
-    if values.shape[-1] == 3:
-        return rgb
-    opacity = values[..., 3:].astype(np.float32) / top
-    return np.round(rgb * opacity + 255 * (1 - opacity)).astype(np.uint8)
+    if values.shape[-1] == 4:
+        _lay_on_white(rgb, values[..., 3:], top)
+    return rgb
+
+
+def _lay_on_white(rgb: Rgb, alpha: NDArray[np.uint16], top: int) -> None:
+    """Mix a picture with white where it is transparent, in place; `alpha` (H, W, 1) is `top` where it is opaque."""
+    for rows in colour.bands(len(rgb)):
+        opacity = alpha[rows].astype(np.float32) / top
+        rgb[rows] = np.round(rgb[rows] * opacity + 255 * (1 - opacity)).astype(np.uint8)
 
 
 def _reduce(values: NDArray[np.uint16], reduction: int) -> NDArray[np.uint16]:

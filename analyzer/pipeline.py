@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from analyzer import face, photo, quality, report, roi, skin_tone
 from analyzer.conditions import assess
 from analyzer.ensemble import Ensemble
-from analyzer.errors import ModelUnavailable
+from analyzer.errors import Abandoned, ModelUnavailable
 from analyzer.photo import MAX_PIXELS
 from analyzer.roi import Roi
 from analyzer.values import Check, Demographics, Detection, Face, ModelState, Photo, Prediction, Report
@@ -19,19 +19,29 @@ from analyzer.vocabulary import CheckCode
 DECODE_SHORT_SIDE = 1000  # px; large photos are first decoded at a reduced scale that keeps this much
 FACE_WIDTH = 400.0  # px; with a narrower face in a reduced copy the photo is decoded again, less reduced
 NOBODY = Demographics()
+STAGES = ("decode", "face", "roi", "conditions", "ensemble")
 
 
-def detect_faces(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Detection:
+def always_wanted() -> bool:
+    """Return True: the caller waits for the result to the end."""
+    return True
+
+
+def detect_faces(
+    data: bytes, *, max_pixels: int = MAX_PIXELS, is_wanted: Callable[[], bool] = always_wanted
+) -> Detection:
     """Find the faces of a picture that an analysis would accept.
 
     Args:
         data: bytes of a picture file (JPEG, PNG, WebP, GIF, HEIC, AVIF).
         max_pixels: pixel count above which the header is refused before decoding.
+        is_wanted: asked before each stage; False ends the work.
 
     Raises:
         BadPhoto: (or a subclass) the bytes are no picture that is taken.
+        Abandoned: the result is not wanted any more.
     """
-    watch = _Watch()
+    watch = _Watch(is_wanted)
     picture, faces = _open(data, max_pixels, watch)
     checks, _ = _examine(picture, faces, watch)
     stop = quality.refusal(checks)
@@ -53,6 +63,7 @@ def analyze_photo(
     *,
     demographics: Demographics = NOBODY,
     max_pixels: int = MAX_PIXELS,
+    is_wanted: Callable[[], bool] = always_wanted,
 ) -> Report:
     """Analyse the primary face of a picture.
 
@@ -62,12 +73,13 @@ def analyze_photo(
         data: bytes of a picture file.
         ensemble: the learned part; when it is unavailable the report says so and rests on the classical part alone.
         demographics: self-reported; echoed, used for wording and handed to the ensemble.
-        max_pixels: see `detect_faces`.
+        max_pixels, is_wanted: see `detect_faces`.
 
     Raises:
         BadPhoto: (or a subclass) the bytes are no picture that is taken.
+        Abandoned: the result is not wanted any more.
     """
-    watch = _Watch()
+    watch = _Watch(is_wanted)
     picture, faces = _open(data, max_pixels, watch)
     checks, region = _examine(picture, faces, watch)
     stop = quality.refusal(checks)
@@ -138,13 +150,16 @@ def _predict(ensemble: Ensemble, region: Roi, said: Demographics) -> tuple[Predi
 
 
 class _Watch:
-    """Milliseconds per stage; a stage that runs twice adds up."""
+    """Milliseconds per stage; a stage that runs twice adds up. No stage begins once the result is not wanted."""
 
-    def __init__(self) -> None:
+    def __init__(self, is_wanted: Callable[[], bool]) -> None:
         self.times_ms: dict[str, float] = {}
+        self._is_wanted = is_wanted
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
+        if not self._is_wanted():
+            raise Abandoned(name)
         start = time.perf_counter()
         try:
             yield

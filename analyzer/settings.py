@@ -42,7 +42,15 @@ KEY = re.compile(r"[A-Za-z0-9._~+/=-]{16,128}")
 OCTET = r"(25[0-5]|2[0-4]\d|1?\d?\d)"
 HOST = re.compile(rf"{OCTET}(\.{OCTET}){{3}}|[0-9a-fA-F:.]*:[0-9a-fA-F:.]*|(?=.*[a-zA-Z])[a-zA-Z0-9.-]+")
 REDIS = re.compile(r"(rediss?|unix)://\S+")
+LEAST_DECODE_MIB = 1024  # a usual photo beside the largest JPEG, PNG or HEIC, which takes 906
+PHONE_PHOTO_MIB = 224  # a HEIC of 12 megapixels with its profile takes 221, such a JPEG 174
+FORMER = {"MAX_LARGE": "MAX_LARGE is no longer a setting: MAX_DECODE_MIB bounds the memory of all pictures instead."}
 HINT = "Correct the environment variable; .env.example describes it."
+
+
+def decode_mib(places: int) -> int:
+    """Return the default of MAX_DECODE_MIB: room for a usual photo at each place, and for most of the largest pictures."""
+    return max(LEAST_DECODE_MIB, PHONE_PHOTO_MIB * places)
 
 
 @dataclass(frozen=True)
@@ -106,7 +114,8 @@ class Settings:
         max_queue: requests that wait for a place, of any kind; further ones get 503 at once. Never so many that less than
             16 threads are left for health.
         queue_timeout_s: longest wait of a request, all its waits together; who would wait longer gets 503 at once.
-        max_large: how many of the analyses may hold a large picture (`web.admission.LARGE_PIXELS`).
+        max_decode_bytes: memory that the pictures being analysed may take while they are decoded, all together
+            (`analyzer.image.memory`); one that takes all of it is analysed alone.
         read_timeout_s: seconds without a byte after which an upload is given up, and until a request's head must be complete.
         graceful_timeout_s: seconds that requests in flight get to finish when the server stops.
         opencv_threads: threads of one OpenCV call.
@@ -130,7 +139,7 @@ class Settings:
     max_analyses: int = CORES
     max_queue: int = 128
     queue_timeout_s: float = 15.0
-    max_large: int = 1
+    max_decode_bytes: int = decode_mib(CORES) * MIB
     read_timeout_s: float = 15.0
     graceful_timeout_s: int = 30
     opencv_threads: int = CORES
@@ -152,6 +161,8 @@ def read(environment: Mapping[str, str] | None = None) -> Settings:
     """
     env = os.environ if environment is None else environment
     default = Settings()
+    _refuse_former(env)
+    max_analyses = _integer(env, "MAX_ANALYSES", default.max_analyses, 1, 64)
     return Settings(
         host=_matching(env, "HOST", HOST, "an IP address such as 0.0.0.0, or a name") or default.host,
         port=_integer(env, "PORT", default.port, 1, 65535),
@@ -160,10 +171,10 @@ def read(environment: Mapping[str, str] | None = None) -> Settings:
         max_body_bytes=_integer(env, "MAX_BODY_MIB", default.max_body_bytes // MIB, 1, 256) * MIB,
         max_pixels=_integer(env, "MAX_PIXELS", default.max_pixels, 100_000, MOST_PIXELS),
         threads=_integer(env, "THREADS", default.threads, 2, 512),
-        max_analyses=_integer(env, "MAX_ANALYSES", default.max_analyses, 1, 64),
+        max_analyses=max_analyses,
         max_queue=_integer(env, "MAX_QUEUE", default.max_queue, 0, 1024),
         queue_timeout_s=_number(env, "QUEUE_TIMEOUT_S", default.queue_timeout_s, 0.0, 120.0),
-        max_large=_integer(env, "MAX_LARGE", default.max_large, 1, 64),
+        max_decode_bytes=_integer(env, "MAX_DECODE_MIB", decode_mib(max_analyses), 64, 65_536) * MIB,
         read_timeout_s=_number(env, "READ_TIMEOUT_S", default.read_timeout_s, 1.0, 300.0),
         graceful_timeout_s=_integer(env, "GRACEFUL_TIMEOUT_S", default.graceful_timeout_s, 1, 600),
         opencv_threads=_integer(env, "OPENCV_THREADS", default.opencv_threads, 1, 64),
@@ -176,6 +187,12 @@ def read(environment: Mapping[str, str] | None = None) -> Settings:
         trusted_hops=_integer(env, "TRUSTED_HOPS", default.trusted_hops, 0, 8),
         store=_store(env),
     )
+
+
+def _refuse_former(env: Mapping[str, str]) -> None:
+    for name, message in FORMER.items():
+        if env.get(name, "").strip():
+            raise BadSetting(message, HINT)
 
 
 def _store(env: Mapping[str, str]) -> StoreSettings:

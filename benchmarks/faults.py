@@ -1,8 +1,9 @@
-"""Seconds from a start or a fault to the first good answer: a killed worker, a damaged model, slow heads.
+"""Seconds from a start or a fault to the first good answer: a killed worker, a damaged model, slow heads, idle and unclosed connections.
 
 Run:     python -m benchmarks.faults [--rounds 5]
 Cost:    about two minutes on a quiet machine; Linux only.
-Expects: after a killed worker /ready is 200 within 10 s; /health answers within 1 s while 256 heads trickle in.
+Expects: after a killed worker /ready is 200 within 10 s; /health or /ready answers within 1 s while 256 heads trickle in, beside 5000
+         connections that are kept alive and as many that say nothing, and while 100 clients do not hang up after their answer.
 
 The service is started as in production, with a copy of the models that may be damaged; its disk, its S3 and its other settings are those of
 the environment.
@@ -14,6 +15,7 @@ import argparse
 import contextlib
 import json
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -29,26 +31,38 @@ from analyzer.settings import BUNDLED_MODELS
 from benchmarks import clients, dataset, latency, load
 
 SLOW_CLIENTS = 256
+IDLE_CLIENTS = 5000
+UNCLOSED_CLIENTS = 100
+GET = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
+LAST_GET = GET.replace(b"Host", b"Connection: close\r\nHost")
 GIVEN_UP_S = 120.0
 CARD = "hare_run_v6_facial/card.json"
 STATUS = "/api/v5/skin/model-status"
-MOST_S = {"killed worker: /ready": 10.0, "slow heads: /health": 1.0}
+IDLE_MEMORY = "a kept alive connection: kB"
+MOST_S = {
+    "killed worker: /ready": 10.0,
+    "slow heads: /health": 1.0,
+    "kept alive connections: /ready": 1.0,
+    "silent connections: /ready": 1.0,
+    "clients that do not hang up: /ready": 1.0,
+}
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5, help="how often each fault is made (default 5)")
     options = parser.parse_args()
+    allow_files()
     seconds: dict[str, list[float]] = {}
     for _ in range(options.rounds):
         note(seconds, starts())
     with service() as (port, pid, models):
         for _ in range(options.rounds):
-            for measured in (killed_worker(port, pid), damaged_model(port, pid, models), slow_heads(port)):
+            for measured in (killed_worker(port, pid), damaged_model(port, pid, models), *slow_clients(port, pid)):
                 note(seconds, measured)
     table = summary(seconds)
     for name, row in table.items():
-        print(f"{name:<44} {row['median_s']:8.3f} s median {row['most_s']:8.3f} s most")
+        print(f"{name:<44} {row['median_s']:8.3f} median {row['most_s']:8.3f} most")
     print(f"written to {dataset.write('faults', table)}")
     return int(any(table[name]["median_s"] > most_s for name, most_s in MOST_S.items()))
 
@@ -117,17 +131,42 @@ def damaged_model(port: int, pid: int, models: Path) -> dict[str, float]:
     return {"damaged model: told": told_s, "damaged model: mended, over": until(lambda: fallback(port) is None)}
 
 
-def slow_heads(port: int) -> dict[str, float]:
-    """How long /health takes while heads trickle in."""
-    slow = [socket.create_connection(("127.0.0.1", port)) for _ in range(SLOW_CLIENTS)]
-    try:
-        for one in slow:
-            one.send(b"GET /health HTTP/1.1\r\nX-Slow: ")
-        begun = time.monotonic()
-        return {"slow heads: /health": until(lambda: get(port, "/health") == b"OK", begun)}
-    finally:
-        for one in slow:
-            one.close()
+def slow_clients(port: int, pid: int) -> Iterator[dict[str, float]]:
+    """How long probes take beside clients that hold connections, and what a connection costs."""
+    with clients_that_sent(port, SLOW_CLIENTS, b"GET /health HTTP/1.1\r\nX-Slow: "):
+        yield {"slow heads: /health": until(lambda: get(port, "/health") == b"OK")}
+    before_kib = resident_kib(pid)
+    with clients_that_sent(port, IDLE_CLIENTS, GET, answered=True):
+        each_kb = 1.024 * (resident_kib(pid) - before_kib) / IDLE_CLIENTS
+        yield {"kept alive connections: /ready": until(lambda: bool(get(port, "/ready"))), IDLE_MEMORY: each_kb}
+    with clients_that_sent(port, IDLE_CLIENTS, b""):
+        yield {"silent connections: /ready": until(lambda: bool(get(port, "/ready")))}
+    with clients_that_sent(port, UNCLOSED_CLIENTS, LAST_GET):
+        yield {"clients that do not hang up: /ready": until(lambda: bool(get(port, "/ready")))}
+
+
+@contextlib.contextmanager
+def clients_that_sent(port: int, count: int, data: bytes, *, answered: bool = False) -> Iterator[None]:
+    """Connections that sent something and stay open; `answered`: each got its answer, too."""
+    with contextlib.ExitStack() as opened:
+        for _ in range(count):
+            client = opened.enter_context(socket.create_connection(("127.0.0.1", port)))
+            client.sendall(data)
+            if answered:
+                client.recv(4096)
+        yield
+
+
+def allow_files() -> None:
+    """As many open files as this process may have: it holds thousands of connections."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def resident_kib(pid: int) -> int:
+    """Resident memory of the worker of a master."""
+    lines = Path(f"/proc/{worker(pid)}/status").read_text(encoding="ascii").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS:"))
 
 
 def worker(pid: int) -> int:

@@ -13,7 +13,8 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from math import ceil
 
 from pydantic import BaseModel
 
@@ -22,7 +23,7 @@ from analyzer.errors import BadSetting
 from analyzer.values import ModelState
 from analyzer.vocabulary import ErrorCode
 from web import cors, wire
-from web.admission import RETRY_AFTER_S
+from web.gates import UNKNOWN_WAIT_S
 from web.routes import ROUTES
 from web.words import FAULT, NOT_UNDERSTOOD
 
@@ -42,7 +43,8 @@ def document(config: settings.Settings) -> str:
         (
             _map("$http_origin", "$allowed_origin", _origins(config.cors_origins)),
             _map("$allowed_origin", "$exposed_headers", {"default": ", ".join(sorted(cors.EXPOSED)), '""': ""}),
-            _map("$status", "$proxy_retry_after", {"default": "", '"~^50[234]$"': str(RETRY_AFTER_S)}),
+            _split("$request_id", "$proxy_wait", range(ceil(UNKNOWN_WAIT_S / 2), UNKNOWN_WAIT_S + 1)),
+            _map("$status", "$proxy_retry_after", {"default": "", '"~^50[234]$"': "$proxy_wait"}),
             _map("$time_iso8601", "$proxy_time", {"default": "", '"~^(?<moment>[-0-9T:]+)[+]00:00$"': "${moment}Z"}),
             *(
                 _map("$status", f"$proxy_{name}", {status: words[i] for status, words in failures(config).items()})
@@ -111,6 +113,13 @@ def _json(answer: BaseModel) -> str:
 def _map(source: str, target: str, entries: dict[str, str]) -> str:
     lines = "".join(f"    {key} {_quoted(value)};\n" for key, value in entries.items())
     return f"map {source} {target} {{\n{lines}}}\n"
+
+
+def _split(source: str, target: str, values: Sequence[int]) -> str:
+    """Each value for the same share of requests."""
+    *others, last = values
+    lines = "".join(f"    {100 / len(values):.2f}% {value};\n" for value in others)
+    return f"split_clients {source} {target} {{\n{lines}    * {last};\n}}\n"
 
 
 def _quoted(value: str) -> str:

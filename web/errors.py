@@ -12,12 +12,12 @@ from gunicorn.http.errors import ParseException
 from pydantic import BaseModel
 from werkzeug.exceptions import ClientDisconnected, HTTPException, RequestEntityTooLarge
 
-from analyzer.errors import AnalyzerError
+from analyzer.errors import Abandoned, AnalyzerError
 from analyzer.vocabulary import ErrorCode
 from web import tracing, uploads, wire
-from web.admission import Busy
 from web.answers import json_answer
 from web.bad_uploads import CompressedBody
+from web.gates import Busy
 from web.guard import TooMany
 from web.mending import is_memory_short
 from web.service import service
@@ -45,6 +45,7 @@ STATUS: Mapping[ErrorCode, int] = {
     ErrorCode.BUSY: 503,
 }
 MIB = 1024 * 1024
+CLIENT_LEFT = "499 Client Closed Request"  # as nginx calls it in its log
 HTTP_ERRORS = {
     404: (ErrorCode.NOT_FOUND, "There is nothing at this address.", "See /docs for the routes."),
     405: (ErrorCode.METHOD_NOT_ALLOWED, "This address does not take this method.", "See /docs for the routes."),
@@ -60,6 +61,7 @@ class Forbidden(AnalyzerError):
 def register(app: Flask) -> None:
     """Translate every failure of the app once, at its border."""
     app.register_error_handler(AnalyzerError, _analyzer_error)
+    app.register_error_handler(Abandoned, _abandoned)
     app.register_error_handler(RequestEntityTooLarge, _too_large)
     app.register_error_handler(ClientDisconnected, _incomplete)
     app.register_error_handler(ParseException, _unreadable)
@@ -80,6 +82,13 @@ def _analyzer_error(error: AnalyzerError) -> Response:
     if isinstance(error, CompressedBody):
         response.headers["Accept-Encoding"] = "identity"
     return response
+
+
+def _abandoned(error: Abandoned) -> Response:
+    """Nobody reads this answer: its status is for the log and the counters."""
+    g.abandoned_before = error.stage
+    service().metrics.abandonment(error.stage)
+    return Response(status=CLIENT_LEFT, headers={"Connection": "close"})
 
 
 def _too_large(error: RequestEntityTooLarge) -> Response:

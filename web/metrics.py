@@ -13,7 +13,9 @@ from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from analyzer.ensemble import Ensemble
+from analyzer.pipeline import STAGES
 from web.admission import Admission
+from web.gates import QUEUE
 from web.readiness import Readiness
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -37,11 +39,12 @@ class Metrics:
         )
         self._stages = Histogram("skin_stage_seconds", "Stages.", ("stage",), buckets=SECONDS, registry=own)
         self._refusals = Counter("skin_refusals", "Requests without a report, by error code.", ("code",), registry=own)
-        running = Gauge("skin_gate_running", "Places taken.", ("gate",), registry=own)
-        waiting = Gauge("skin_gate_waiting", "Requests that wait for a place.", ("gate",), registry=own)
-        for name, gate in (("bodies", admission.bodies), ("analyses", admission.analyses), ("large", admission.large)):
-            running.labels(name).set_function(partial(getattr, gate, "running"))
-            waiting.labels(name).set_function(partial(getattr, gate, "waiting"))
+        self._abandonments = Counter(
+            "skin_requests_abandoned", "Requests given up because their client left.", ("stage",), registry=own
+        )
+        for stage in (QUEUE, *STAGES):
+            self._abandonments.labels(stage)
+        self._gates(admission)
         self._gauges(ensemble, readiness, cache)
         self._limit_failures = Counter(
             "skin_rate_limit_redis_failures", "Calls of the rate limit's Redis that failed.", registry=own
@@ -50,6 +53,16 @@ class Metrics:
             "skin_answers_mended", "Answers that went out without a part, because it failed.", registry=own
         )
         ProcessCollector(registry=own)
+
+    def _gates(self, admission: Admission) -> None:
+        own = self._registry
+        running = Gauge("skin_gate_running", "Places taken.", ("gate",), registry=own)
+        waiting = Gauge("skin_gate_waiting", "Requests that wait for a place.", ("gate",), registry=own)
+        for name, gate in (("bodies", admission.bodies), ("analyses", admission.analyses)):
+            running.labels(name).set_function(partial(getattr, gate, "running"))
+            waiting.labels(name).set_function(partial(getattr, gate, "waiting"))
+        memory = Gauge("skin_decode_bytes", "Memory that pictures being analysed may take while decoded.", registry=own)
+        memory.set_function(partial(getattr, admission.analyses, "held_memory"))
 
     def _gauges(self, ensemble: Ensemble, readiness: Readiness, cache: Path) -> None:
         own = self._registry
@@ -75,6 +88,9 @@ class Metrics:
 
     def refusal(self, code: str) -> None:
         self._refusals.labels(code).inc()
+
+    def abandonment(self, stage: str) -> None:
+        self._abandonments.labels(stage).inc()
 
     def answer_mended(self) -> None:
         self._mended.inc()

@@ -8,7 +8,7 @@ from pathlib import Path
 from flask import Flask, Response, request
 
 from analyzer import face, pipeline
-from web import docs_page, model_status, openapi, tracing, uploads, wire
+from web import disconnects, docs_page, model_status, openapi, tracing, uploads, wire
 from web.access import is_operator
 from web.answers import json_answer
 from web.docs_page import PAGES
@@ -24,11 +24,11 @@ STATIC = Path(__file__).with_name("static")
 
 def detect_faces() -> Response:
     """Find the faces of a picture that an analysis would accept."""
-    shared = service()
-    with shared.admission.body(request.content_length) as body_s:
+    shared, is_wanted = service(), disconnects.client(request).is_waiting
+    with shared.admission.body(request.content_length, is_wanted) as body_s:
         upload = uploads.read(request, shared.settings.read_timeout_s)
-        with shared.admission.analysis(upload.data, body_s) as waited_s:
-            found = pipeline.detect_faces(upload.data, max_pixels=shared.settings.max_pixels)
+        with shared.admission.analysis(upload.data, body_s, is_wanted) as waited_s:
+            found = pipeline.detect_faces(upload.data, max_pixels=shared.settings.max_pixels, is_wanted=is_wanted)
             answer = wire.detection(found, upload.include, tracing.call())
     tracing.outcome(answer.error_code, {**answer.timings_ms, "queue": 1000 * waited_s}, shared.metrics)
     return json_answer(answer)
@@ -36,15 +36,16 @@ def detect_faces() -> Response:
 
 def analyze() -> Response:
     """Report on the skin of the primary face."""
-    shared = service()
-    with shared.admission.body(request.content_length) as body_s:
+    shared, is_wanted = service(), disconnects.client(request).is_waiting
+    with shared.admission.body(request.content_length, is_wanted) as body_s:
         upload = uploads.read(request, shared.settings.read_timeout_s)
-        with shared.admission.analysis(upload.data, body_s) as waited_s:
+        with shared.admission.analysis(upload.data, body_s, is_wanted) as waited_s:
             report = pipeline.analyze_photo(
                 upload.data,
                 shared.ensemble,
                 demographics=upload.demographics,
                 max_pixels=shared.settings.max_pixels,
+                is_wanted=is_wanted,
             )
             answer = wire.analysis(report, upload.include, tracing.call(), upload.demographics_ignored)
     tracing.outcome(answer.error_code, {**answer.timings_ms, "queue": 1000 * waited_s}, shared.metrics)

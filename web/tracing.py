@@ -48,6 +48,7 @@ def register(app: Flask, metrics: Metrics) -> None:
                     "path": request.url_rule.rule if request.url_rule else None,
                     "status": response.status_code,
                     "error_code": g.get("error_code"),
+                    "abandoned_before": g.get("abandoned_before"),
                     "mended": g.get("mended"),
                     "ms": round(1000 * elapsed_s, 1),
                     "bytes_in": request.content_length,

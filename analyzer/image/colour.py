@@ -102,7 +102,7 @@ def to_srgb(values: NDArray[np.uint8] | NDArray[np.uint16], top: int, space: Col
     gains = _roll_off_gains(_peak(values, table, space)) if space.transfer.is_hdr else None
     encoded = _encoding_table()
     srgb = np.empty(values.shape, np.uint8)
-    for rows in _bands(len(values)):
+    for rows in bands(len(values)):
         light = _to_bt709_light(values[rows], table, space)
         if gains is not None:
             light *= gains.at(_brightest(light))
@@ -110,7 +110,8 @@ def to_srgb(values: NDArray[np.uint8] | NDArray[np.uint16], top: int, space: Col
     return srgb
 
 
-def _bands(height: int) -> Iterator[slice]:
+def bands(height: int) -> Iterator[slice]:
+    """Return the rows of a picture in slices of `BAND_ROWS`, from the top."""
     return (slice(top, top + BAND_ROWS) for top in range(0, height, BAND_ROWS))
 
 

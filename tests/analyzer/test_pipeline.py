@@ -18,7 +18,7 @@ from skimage import data
 from analyzer import photo, pipeline
 from analyzer.conditions import CONDITIONS
 from analyzer.ensemble import Ensemble
-from analyzer.errors import BadPhoto, ModelUnavailable, TooManyPixels, UnsupportedType
+from analyzer.errors import Abandoned, BadPhoto, ModelUnavailable, TooManyPixels, UnsupportedType
 from analyzer.values import Box, Demographics, ModelState, Photo, Prediction, Report, Rgb
 from tests.analyzer.predictions import CLASSES, DETAILS, LOADED, Answering, prediction, probable, weak
 from tests.conftest import SKIN_DATA
@@ -456,3 +456,19 @@ def test_phone_files_come_out_upright_and_analysed(skin_data: Path) -> None:
         assert box.y > 0
         assert box.x + box.width < width
         assert box.y + box.height < height
+
+
+@pytest.mark.parametrize("begun", range(6))
+def test_no_stage_begins_once_the_report_is_not_wanted(begun: int) -> None:
+    answers = iter([True] * begun + [False])
+    stages = ("decode", "face", "decode", "roi", "conditions", "ensemble")
+    picture = jpeg(on_canvas(portrait(1600), 3000, 2100, 500, 300))
+    with pytest.raises(Abandoned) as given_up:
+        pipeline.analyze_photo(picture, Ensemble(), is_wanted=lambda: next(answers))
+    assert given_up.value.stage == stages[begun]
+    assert set(stages) == set(pipeline.STAGES)
+
+
+def test_a_detection_that_is_not_wanted_ends_too() -> None:
+    with pytest.raises(Abandoned):
+        pipeline.detect_faces(jpeg(portrait()), is_wanted=lambda: False)

@@ -184,6 +184,11 @@ def test_without_its_service_the_proxy_says_busy(deserted: Proxy) -> None:
     records.check_schema("analysis_refusal", answer.json())
 
 
+def test_the_proxy_spreads_those_whom_it_sends_away(deserted: Proxy) -> None:
+    waits = {requests.get(deserted.url, timeout=WAIT_S).headers["Retry-After"] for _ in range(40)}
+    assert waits == {"3", "4", "5"}
+
+
 def test_too_many_requests_of_one_caller_are_told_to_wait(proxy: Proxy) -> None:
     told = refused_of(proxy, ["127.0.0.1"], beyond=EACH - PER_CALLER)
     records.check_schema("face_refusal", told)

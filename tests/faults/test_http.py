@@ -5,10 +5,13 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
+import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,10 +20,12 @@ import requests
 from tests.faults.smuggling import ATTEMPTS, INNER, SMUGGLED
 from tests.web import records
 from tests.web.records import ANALYZE, DETECT
-from tests.web.test_server import WAIT_S, Server, raw_head, running, talk
+from tests.web.test_server import ROOT, WAIT_S, Server, raw_head, running, talk, until
+from tests.web.test_swap import worker
 
 HEAD_S = 2  # seconds for a head, in these tests
 THREADS = 8
+FILES = 700  # that the server may open: enough for some 190 connections
 CLIENTS = 5
 BATCH = 40
 MALFORMED = {
@@ -53,7 +58,8 @@ TOLD = ("Quechua", "G<T", "a" * 40, "miracles", "127.0.0.1")
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     limits = {"LOG_LEVEL": "debug", "THREADS": str(THREADS), "READ_TIMEOUT_S": str(HEAD_S)}
-    with running(tmp_path_factory.mktemp("http"), **limits) as server:
+    few_files = ("bash", "-c", f'ulimit -n {FILES}; exec "$@"', "limited")
+    with running(tmp_path_factory.mktemp("http"), before=few_files, **limits) as server:
         yield server
 
 
@@ -139,6 +145,95 @@ def test_connections_that_say_nothing_cost_no_thread(server: Server) -> None:
     finally:
         for one in silent:
             one.close()
+
+
+@pytest.mark.parametrize("sent", [b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n", b"", b"GET /health HTTP/1.1\r\nX-A: "])
+def test_more_idle_connections_than_the_server_may_have_keep_nobody_out(server: Server, sent: bytes) -> None:
+    """Kept alive after an answer, silent from the begin, or in the middle of a head."""
+    pid = worker(server)
+    idle: list[socket.socket] = []
+    try:
+        for _ in range(FILES):
+            idle.append(socket.create_connection(("127.0.0.1", server.port), timeout=WAIT_S))
+            idle[-1].sendall(sent)
+            if sent.endswith(b"\r\n\r\n"):
+                assert idle[-1].recv(4096).startswith(b"HTTP/1.1 200")
+        until(lambda: ended(idle[0]))
+        assert ready(server)
+        assert not ended(idle[-1]), "those that have been idle for longest gave way"
+    finally:
+        for connection in idle:
+            connection.close()
+    assert worker(server) == pid
+
+
+def test_a_server_without_a_free_file_closes_idle_connections(server: Server) -> None:
+    resource = pytest.importorskip("resource", reason="limits of a process are set on Linux and macOS only")
+    pid = worker(server)
+    files = Path(f"/proc/{pid}/fd")
+    until(lambda: len(list(files.iterdir())) < FILES // 4)  # connections of the tests before are closed
+    before = resource.prlimit(pid, resource.RLIMIT_NOFILE, (len(list(files.iterdir())) + 10, FILES))
+    idle = []
+    try:
+        for _ in range(30):
+            idle.append(socket.create_connection(("127.0.0.1", server.port), timeout=WAIT_S))
+        until(lambda: "no_open_files" in server.log)
+        assert healthy(server)
+    finally:
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
+        for connection in idle:
+            connection.close()
+    assert worker(server) == pid
+
+
+def test_clients_that_do_not_hang_up_after_their_answer_keep_nobody_waiting(server: Server) -> None:
+    request = b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    clients = [socket.create_connection(("127.0.0.1", server.port), timeout=WAIT_S) for _ in range(10)]
+    try:
+        for client in clients:
+            client.sendall(request)
+        assert all(client.recv(4096).startswith(b"HTTP/1.1 200") for client in clients)
+        assert healthy(server)
+        clients[0].sendall(b"more")
+        until(lambda: all(ended(client) for client in clients))
+        until(lambda: all(refuses(client) for client in clients))
+    finally:
+        for client in clients:
+            client.close()
+
+
+def refuses(client: socket.socket) -> bool:
+    """Whether the server has closed a connection, not only ended its side: what is sent then is answered with a reset."""
+    try:
+        client.send(b"a")
+        return False
+    except ConnectionError:
+        return True
+
+
+def test_too_few_files_stop_the_start_with_what_to_do() -> None:
+    command = 'ulimit -n 600; exec "$@"', "limited", sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py"
+    ended = subprocess.run(
+        ["bash", "-c", *command, "--check-config"], cwd=ROOT, capture_output=True, timeout=WAIT_S, check=False
+    )
+    assert ended.returncode != 0
+    assert b"THREADS=160 needs 673 open files: raise the limit (ulimit -Hn), or lower THREADS." in ended.stderr
+    assert b"Traceback" not in ended.stderr
+
+
+def ready(server: Server) -> bool:
+    return requests.get(f"{server.url}/ready", timeout=2).status_code == 200
+
+
+def ended(connection: socket.socket) -> bool:
+    """Whether the server has ended a connection; what else it sent is dropped."""
+    connection.setblocking(False)
+    try:
+        return connection.recv(4096) == b""
+    except BlockingIOError:
+        return False
+    except ConnectionError:
+        return True
 
 
 @pytest.mark.parametrize("sent", [b"", b"GET", raw_head(5000), raw_head(5000) + b"\xff\xd8\xff"])

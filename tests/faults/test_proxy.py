@@ -37,7 +37,7 @@ def proxy(server: Server) -> Iterator[Proxy]:
 def test_nothing_is_smuggled_past_the_proxy(server: Server, proxy: Proxy, name: str) -> None:
     """What the service takes for a request, the proxy took for one, too; it writes its line after the answer.
 
-    A client that has ended its stream before the answer is gone for the proxy (499), which does not stop the service.
+    A client that has ended its stream before the answer is gone for the proxy (499); the service may have answered all the same.
     """
 
     def counted() -> tuple[int, int, int]:

@@ -1,7 +1,8 @@
-"""Gates: bounded, in order, with a deadline; what waits too long is told so."""
+"""What the service takes on at once: large bodies, pictures by places and by the memory that decoding takes."""
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from contextlib import ExitStack
@@ -9,109 +10,17 @@ from typing import Any
 
 import pytest
 
+from analyzer import photo
+from analyzer.errors import Abandoned
+from analyzer.image import memory
 from analyzer.settings import Settings
 from application import create_app
 from tests.web import records
 from tests.web.conftest import FakePipeline
-from tests.web.records import ANALYZE, PAGE
-from web.admission import BODIES_IN_MEMORY, LARGE_PIXELS, LEAST_HOLDS, Admission, Busy, Gate
-
-
-def wait_until(condition: Any, timeout_s: float = 5.0) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "it never came to this"
-        time.sleep(0.002)
-
-
-def gate_of(places: int, *, waiting: int = 100, timeout_s: float = 10.0) -> Gate:
-    return Gate(places, timeout_s, threading.Semaphore(waiting))
-
-
-def test_a_free_gate_lets_through_and_counts() -> None:
-    gate = gate_of(2, waiting=0)
-    with gate.place(), gate.place():
-        assert gate.running == 2
-        with pytest.raises(Busy), gate.place():
-            pass
-    assert (gate.running, gate.waiting) == (0, 0)
-
-
-def test_a_place_is_given_back_after_a_fault() -> None:
-    gate = gate_of(1, waiting=0)
-    with pytest.raises(ZeroDivisionError), gate.place():
-        raise ZeroDivisionError
-    with gate.place():
-        assert gate.running == 1
-
-
-def test_the_deadline_ends_the_waiting() -> None:
-    gate = gate_of(1, timeout_s=0.05)
-    with gate.place():
-        start = time.monotonic()
-        with pytest.raises(Busy), gate.place():
-            pass
-        assert 0.04 < time.monotonic() - start < 2.0
-    assert gate.waiting == 0
-
-
-def test_who_would_wait_too_long_is_told_at_once() -> None:
-    gate = gate_of(2, timeout_s=30.0)
-    for _ in range(LEAST_HOLDS):
-        assert gate.expected_wait_s == 0.0, "the first holds tell nothing"
-        with gate.place():
-            time.sleep(0.02)
-    assert 0.01 <= gate.expected_wait_s < 5.0
-    gate._held_s = 61.0  # as if analyses took a minute
-    with gate.place(), gate.place():
-        start = time.monotonic()
-        with pytest.raises(Busy), gate.place():
-            pass
-        assert time.monotonic() - start < 10
-    assert gate.expected_wait_s < 30.0, "holds that became short again count"
-
-
-def test_the_last_ones_are_told_as_soon_as_they_wait_in_vain() -> None:
-    gate = gate_of(1, timeout_s=60.0)
-    for _ in range(LEAST_HOLDS):
-        gate._enter()
-        gate._leave(0.1)
-    told: list[int] = []
-
-    def enter(number: int) -> None:
-        try:
-            gate._enter()
-        except Busy:
-            told.append(number)
-
-    gate._enter()
-    threads = []
-    for number in range(5):
-        threads.append(threading.Thread(target=enter, args=(number,)))
-        threads[-1].start()
-        wait_until(lambda count=number + 1: gate.waiting == count)
-    gate._held_s = 40.0  # as if analyses had become slow
-    gate._leave(40.0)  # the first one gets the place; of the others only one can expect it within the minute
-    wait_until(lambda: len(told) == 3)
-    assert (sorted(told), gate.waiting, gate.running) == ([2, 3, 4], 1, 1)
-    gate._leave(40.0)
-    for thread in threads:
-        thread.join(5)
-    assert (len(told), gate.waiting, gate.running) == (3, 0, 1)
-
-
-def test_gates_share_the_waiting_room() -> None:
-    room = threading.Semaphore(1)
-    first, second = Gate(1, 5.0, room), Gate(1, 5.0, room)
-    waiting = threading.Thread(target=lambda: first._enter())
-    with second.place():
-        with first.place():
-            waiting.start()
-            wait_until(lambda: first.waiting == 1)
-            with pytest.raises(Busy), second.place():
-                pass
-        waiting.join(5)
-    assert room.acquire(blocking=False), "who has got a place waits no longer"
+from tests.web.records import ANALYZE, DETECT, PAGE
+from tests.web.test_gates import wait_until
+from web.admission import BODIES_IN_MEMORY, Admission
+from web.gates import Busy
 
 
 def test_some_threads_never_wait() -> None:
@@ -132,54 +41,44 @@ def test_some_threads_never_wait() -> None:
     assert begun.is_set()
 
 
-def test_places_are_given_in_order_of_arrival() -> None:
-    gate = gate_of(1)
-    order: list[int] = []
-
-    def enter(number: int) -> None:
-        with gate.place():
-            order.append(number)
-
-    with gate.place():
-        threads = []
-        for number in range(5):
-            threads.append(threading.Thread(target=enter, args=(number,)))
-            threads[-1].start()
-            wait_until(lambda count=number + 1: gate.waiting == count)
-    for thread in threads:
-        thread.join(5)
-    assert order == [0, 1, 2, 3, 4]
+def cost(picture: bytes) -> int:
+    return memory.peak_bytes(photo.read_header(picture))
 
 
-def test_many_threads_never_exceed_the_places() -> None:
-    gate = gate_of(3)
-    seen: list[int] = []
-
-    def enter() -> None:
-        for _ in range(50):
-            with gate.place():
-                seen.append(gate.running)
-
-    threads = [threading.Thread(target=enter) for _ in range(12)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(20)
-    assert len(seen) == 600
-    assert max(seen) <= 3
-    assert gate.running == 0
-
-
-def test_large_pictures_share_their_own_gate() -> None:
-    admission = Admission(Settings(max_analyses=4, max_large=1, max_queue=0, queue_timeout_s=0.0))
-    side = int(LARGE_PIXELS**0.5) + 1
-    large = records.picture(side, side, ".jpg")
-    with admission.analysis(large):
-        assert (admission.large.running, admission.analyses.running) == (1, 1)
+def test_small_bodies_that_decode_large_do_not_add_up() -> None:
+    large = records.picture(3000, 2000, ".jpg")
+    admission = Admission(Settings(max_analyses=8, max_queue=0, max_decode_bytes=2 * cost(large)))
+    assert len(large) < 1024 * 1024 < cost(large)
+    with admission.analysis(large), admission.analysis(large):
+        assert admission.analyses.held_memory == 2 * cost(large)
         with pytest.raises(Busy), admission.analysis(large):
             pass
-        with admission.analysis(records.picture()):
-            assert admission.analyses.running == 2
+    with admission.analysis(large), admission.analysis(records.picture()), admission.analysis(records.picture()):
+        assert admission.analyses.running == 3
+
+
+def test_a_picture_larger_than_the_budget_is_analysed_alone() -> None:
+    large = records.picture(3000, 2000, ".jpg")
+    admission = Admission(Settings(max_analyses=8, max_queue=0, max_decode_bytes=cost(large) // 2))
+    with admission.analysis(large), pytest.raises(Busy), admission.analysis(records.picture()):
+        pass
+    with admission.analysis(records.picture()), pytest.raises(Busy), admission.analysis(large):
+        pass
+
+
+@pytest.mark.parametrize("kind", [".jpg", ".png", ".webp"])
+def test_what_a_picture_costs_grows_with_its_pixels_and_not_with_its_bytes(kind: str) -> None:
+    sizes = [cost(records.picture(side, side, kind)) / side**2 for side in (50, 500)]
+    assert sizes[0] == sizes[1] >= 10
+
+
+def test_nothing_is_held_for_a_client_that_left() -> None:
+    admission = Admission(Settings())
+    with pytest.raises(Abandoned), admission.body(5_000_000, lambda: False):
+        pass
+    with pytest.raises(Abandoned), admission.analysis(records.picture(), 0.0, lambda: False):
+        pass
+    assert (admission.bodies.running, admission.analyses.running, admission.analyses.held_memory) == (0, 0, 0)
 
 
 def test_large_bodies_share_their_own_gate() -> None:
@@ -238,3 +137,23 @@ def test_overload_is_503_busy_with_retry_after(fake: FakePipeline) -> None:
     records.check_schema("analysis_refusal", answer.json)
     assert health == 200
     assert first == [200]
+
+
+@pytest.mark.parametrize(("path", "view"), [(ANALYZE, "analyze_photo"), (DETECT, "detect_faces")])
+def test_a_request_whose_client_left_is_counted_and_logged_once(
+    path: str, view: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def given_up(*args: Any, is_wanted: Any, **options: Any) -> Any:
+        assert is_wanted()
+        raise Abandoned("face")
+
+    monkeypatch.setattr(f"analyzer.pipeline.{view}", given_up)
+    app = create_app(Settings())
+    answer = app.test_client().post(path, data=records.picture(), content_type="image/png")
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert (answer.status_code, answer.data, answer.headers["Connection"]) == (499, b"", "close")
+    assert [(line["event"], line["status"], line["abandoned_before"]) for line in lines] == [("request", 499, "face")]
+    metrics = app.extensions["service"].metrics.text().decode()
+    assert 'skin_requests_abandoned_total{stage="face"} 1.0' in metrics
+    assert 'skin_requests_abandoned_total{stage="queue"} 0.0' in metrics
+    assert app.extensions["service"].admission.analyses.running == 0

@@ -155,5 +155,5 @@ def test_no_log_line_holds_a_picture_a_name_a_person_or_a_result(server: Server,
     assert [text[i : i + 24] for i in range(0, len(text) - 24, 24) if text[i : i + 24] in log] == []
     assert {key for line in lines for key in line} == {
         "time", "level", "logger", "event", "request_id", "method", "route", "path", "status", "error_code", "ms", "bytes_in",
-        "timings_ms", "mended",
+        "timings_ms", "mended", "abandoned_before",
     }  # fmt: skip

@@ -22,7 +22,7 @@ import requests
 
 from tests.web import records
 from tests.web.records import ANALYZE, DETECT, PAGE
-from web.admission import BODIES_IN_MEMORY, RETRY_AFTER_S
+from web.admission import BODIES_IN_MEMORY
 
 ROOT = Path(__file__).parents[2]
 START_S = 90.0  # a few on a quiet machine
@@ -202,7 +202,7 @@ def test_a_large_photo_that_comes_when_all_is_busy_gets_its_answer(tmp_path: Pat
                 one.close()
         assert answer.startswith(b"HTTP/1.1 503")
         assert b'"error_code":"busy"' in answer
-        assert b"Retry-After: %d" % RETRY_AFTER_S in answer
+        assert re.search(rb"Retry-After: [345]\r\n", answer), "nothing is known of the wait yet"
 
 
 @pytest.mark.parametrize("chunked", [False, True])

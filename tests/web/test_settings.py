@@ -69,6 +69,7 @@ def test_values_are_read() -> None:
         ("CORS_ORIGINS", "https://a.example/path"),
         ("MAX_BODY_MIB", "-1"),
         ("MAX_PIXELS", "89000001"),
+        ("MAX_DECODE_MIB", "63"),
         ("QUEUE_TIMEOUT_S", "nan"),
         ("QUEUE_TIMEOUT_S", "soon"),
         ("OPERATOR_TOKEN", "short"),
@@ -103,6 +104,19 @@ def test_wrong_values_are_named_and_tokens_not_repeated(name: str, value: str) -
         settings.read({name: value})
     assert raised.value.hint
     assert "short" not in raised.value.message
+
+
+def test_memory_for_decoding_grows_with_the_places() -> None:
+    places = {"2": 1024, "4": 1024, "8": 1792}
+    read = {count: settings.read({"MAX_ANALYSES": count}).max_decode_bytes / settings.MIB for count in places}
+    assert read == places
+    assert settings.read({"MAX_ANALYSES": "8", "MAX_DECODE_MIB": "300"}).max_decode_bytes == 300 * settings.MIB
+
+
+def test_a_former_setting_is_told_with_the_one_in_its_place() -> None:
+    with pytest.raises(BadSetting, match="MAX_LARGE is no longer a setting: MAX_DECODE_MIB"):
+        settings.read({"MAX_LARGE": "2"})
+    assert settings.read({"MAX_LARGE": ""}) == Settings()
 
 
 @pytest.mark.parametrize(
