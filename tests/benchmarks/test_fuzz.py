@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import dataset, cut_jpegs, fuzz
+from benchmarks import cut_jpegs, dataset, fuzz
 from benchmarks.damaged_pictures import damaged, whole, with_valid_checksums
 from benchmarks.fuzz import Outcome
 
