@@ -19,7 +19,7 @@ from web.native_lines import NativeLines
 M_ARENA_MAX = -8  # malloc.h
 PR_SET_DUMPABLE = 4  # linux/prctl.h
 LONGEST_WARM_UP_S = 10.0  # that a stop waits for it
-MOST_CONNECTIONS = 8192  # an idle one takes 2.4 kB (benchmarks.faults)
+MOST_CONNECTIONS = 8192  # an idle one takes 2.5 kB (benchmarks.faults)
 OTHER_FILES = 512  # open at the same time as connections: models, logs, S3, pipes
 
 try:
