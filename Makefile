@@ -18,7 +18,7 @@ TOGETHER := -n 2 --dist loadfile
 SUITABLE := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3; do \
 	if $$name -c '$(SUITABLE)' >/dev/null 2>&1; then echo $$name; break; fi; done)
-INSTALL := -m pip --disable-pip-version-check --quiet install --require-hashes -r
+INSTALL := -m pip --disable-pip-version-check --quiet install --require-hashes --no-deps -r
 BENCHMARKS = $(sort $(basename $(notdir $(shell grep -l '__name__ == "__main__"' benchmarks/*.py))))
 
 help: ## List the targets
