@@ -25,7 +25,7 @@ log = logging.getLogger("analyzer.model_sources")
 
 NAME = "hare_run_v6_facial"  # folder of the artefact
 BARE_FILES = (f"{NAME}/best_facial_model.keras", f"{NAME}/best_facial_model.h5", "fixed_model_best.h5")
-SHIPPED = BUNDLED_MODELS / "shipped.sha256"
+SHIPPED = BUNDLED_MODELS / NAME / "shipped.sha256"
 NOTHING = "No ensemble artefact is installed."
 HINT = "Publish a model artefact; see docs/deploy.md."
 AGAIN_HINT = "Publish a better version, or send SIGHUP to have it tried again."
