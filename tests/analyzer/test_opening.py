@@ -58,9 +58,7 @@ def test_what_is_shipped_was_tested_with_the_code_and_is_not_tried_again(
     sources = ModelSources(StoreSettings(cache=tmp_path))
     shipped = sources.wanted()
     assert shipped.path == BUNDLED_MODELS / NAME
-    assert sources.prove(shipped) == "passed before", (
-        "run, in the folder: sha256sum card.json > shipped.sha256"
-    )
+    assert sources.prove(shipped) == "passed before", "run, in the folder: sha256sum card.json > shipped.sha256"
     sources.approve(shipped)
     assert list(tmp_path.rglob("*")) == []
 
