@@ -179,7 +179,7 @@ def test_health_leaves_out_what_callers_get_wrong(release: Release) -> None:
 
 def test_the_proxys_own_answers_are_those_of_the_code(release: Release) -> None:
     checked_in = (release.folder / ".platform/nginx/conf.d/20_answers.conf").read_text()
-    assert checked_in == proxy_answers.document(settings.read(release.properties)), (
+    assert checked_in == proxy_answers.document(settings.read(release.properties | THEIRS)), (
         "run python -m deploy.proxy_answers (see its docstring)"
     )
 
