@@ -55,8 +55,8 @@ def check_archive(data: bytes) -> None:
         names = sorted(entry.filename for entry in entries)
         if names != sorted(MEMBERS):
             odd = next((name for name in names if name not in MEMBERS or names.count(name) > 1), None)
-            found = f"it has {quoted(odd)}" if odd else "one is missing"
-            refuse(f"The archive must hold {', '.join(MEMBERS)}, once each; {found}.", SAVE_ANEW)
+            fault = f"it has {quoted(odd)}" if odd else "one is missing"
+            refuse(f"The archive must hold {', '.join(MEMBERS)}, once each; {fault}.", SAVE_ANEW)
         for entry in entries:
             if entry.file_size > MEMBERS[entry.filename]:
                 announced = f"{entry.filename} announces {entry.file_size} bytes"
@@ -98,8 +98,8 @@ def refuse(message: str, remedy: str) -> NoReturn:
 def _other_format(data: bytes) -> str:
     """Return a sentence about files whose format is known by their first bytes, or nothing."""
     formats = {**SIGNATURES, "a Git LFS pointer instead of the file": b"version https://git-lfs"}
-    found = next((name for name, start in formats.items() if data.startswith(start)), None)
-    return f"It looks like {found}." if found else ""
+    kind = next((name for name, start in formats.items() if data.startswith(start)), None)
+    return f"It looks like {kind}." if kind else ""
 
 
 def _check_group(group: h5py.Group, path: str, seen: set[Any]) -> int:

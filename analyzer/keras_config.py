@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from analyzer.keras_checks import SAVE_ANEW, quoted, refuse
+from analyzer.keras_parts import PACKAGES
 
 NETWORKS = ("Functional", "Model", "Sequential")  # Keras 2 before TensorFlow 2.3 calls a functional network Model
 INPUT = "InputLayer"
-PACKAGES = ("keras", "tf_keras", "builtins")  # whose classes are taken for Keras' own
 MOST_LETTERS = 100  # of the name of a class
 MOST_NESTED = 12  # networks inside each other
 INPUT_SHAPES = ("batch_shape", "batch_input_shape")  # of Keras 3, of Keras 2
@@ -128,10 +128,10 @@ def references(value: Any) -> Iterator[Reference]:
 
 def input_shape(layer: Layer) -> list[int | None] | None:
     """Return the shape that a layer names for its input, with the batch; None where it names none."""
-    named: list[int | None] | None = next((layer.settings[key] for key in INPUT_SHAPES if key in layer.settings), None)
-    if named is None and layer.network is not None and layer.network.layers:
+    shape: list[int | None] | None = next((layer.settings[key] for key in INPUT_SHAPES if key in layer.settings), None)
+    if shape is None and layer.network is not None and layer.network.layers:
         return input_shape(layer.network.layers[0])
-    return named
+    return shape
 
 
 def _network(kind: str, config: Any, depth: int) -> Network:
@@ -151,13 +151,13 @@ def _sequential(config: Any, depth: int) -> Network:
     entries = config if isinstance(config, list) else config["layers"]
     layers = [_layer(entry, depth) for entry in entries]
     if layers[0].kind != INPUT:
-        given = None if isinstance(config, list) else config.get("build_input_shape")
-        shape = given or input_shape(layers[0])
+        saved = None if isinstance(config, list) else config.get("build_input_shape")
+        shape = saved or input_shape(layers[0])
         layers.insert(0, Layer("input of the sequence", INPUT, {"batch_shape": shape}, ()))
-    chained = [layers[0]]
+    chain = [layers[0]]
     for layer in layers[1:]:
-        chained.append(replace(layer, calls=(Call([Reference(chained[-1].name, 0, 0)], {}),)))
-    return Network(tuple(chained), (Reference(layers[0].name, 0, 0),), (Reference(layers[-1].name, 0, 0),))
+        chain.append(replace(layer, calls=(Call([Reference(chain[-1].name, 0, 0)], {}),)))
+    return Network(tuple(chain), (Reference(layers[0].name, 0, 0),), (Reference(layers[-1].name, 0, 0),))
 
 
 def _layer(entry: Mapping[str, Any], depth: int) -> Layer:

@@ -6,7 +6,7 @@ chain of dense layers, into which normalisations are folded. Backbones are told 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,6 +18,7 @@ from analyzer.keras_files import DenseNumbers, reason
 from analyzer.keras_head import head_of
 from analyzer.keras_layers import CHANNELS_FIRST, IDLE, LAYERS
 from analyzer.keras_operations import AS_LAYERS, OPERATIONS
+from analyzer.keras_parts import check_parts
 from analyzer.keras_shapes import KEEP_ONE_NUMBER
 from analyzer.keras_tensors import Maps, Source, Vector, of_source
 from analyzer.keras_use import OTHER_LAYERS, Use, Value, kind_of, opset
@@ -61,28 +62,32 @@ def convert(network: Network, weights: Weights, keras: int) -> Converted:
         BadModel: it has another structure, or something that is not taken; the message names the layer.
     """
     shapes = [_shape(layer) for layer in _inputs(network)]
-    image, given = _given(shapes)
-    answers = _Evaluation(weights, keras).run(network, given)
+    image, inputs = _input_values(shapes)
+    answers = _Evaluation(weights, keras).run(network, inputs)
     if len(answers) != 1:
         refuse(f"The network has {len(answers)} outputs; one is taken.", ONE_OUTPUT)
     if not isinstance(answers[0], Vector):
         refuse("The network ends in maps, not in one number for each class.", KEEP_ONE_NUMBER)
     pooled = [source for source in answers[0].sources if source.maps is not None]
-    said = [source for source in answers[0].sources if source.maps is None]
+    vectors = [source for source in answers[0].sources if source.maps is None]
     if not pooled:
         refuse("The answer of the network does not depend on the picture.", ONE_INPUT)
     if len({source.is_flat for source in pooled if source.maps and source.maps.height_width != (1, 1)}) > 1:
         refuse("Some maps are flattened and some are pooled.", "Pool all of them, or flatten all of them.")
-    head, ending = head_of(answers[0], [*pooled, *said])
-    demographics = sum(source.width for source in said)
+    head, ending = head_of(answers[0], [*pooled, *vectors])
+    demographics = sum(source.width for source in vectors)
     return Converted(_graph(image, pooled), head, demographics, ending, answers[0].width == 1, keras)
 
 
-def check_kinds(network: Network) -> None:
-    """Refuse layers that are not known, before weights are looked for.
+def check_kinds(network: Network, config: Mapping[str, Any]) -> None:
+    """Refuse what is not known, before weights are looked for.
+
+    Args:
+        network: with all its layers.
+        config: from which it was parsed.
 
     Raises:
-        BadModel: a layer runs code, or is of a class that is not taken.
+        BadModel: a layer runs code, is of a class that is not taken, or has parts that are not Keras' own.
     """
     for layer in network.walk():
         kind = kind_of(layer)
@@ -96,6 +101,7 @@ def check_kinds(network: Network) -> None:
             )
         if layer.network is None and kind not in (INPUT, *LAYERS, *OPERATIONS, *IDLE):
             refuse(f"The network has {layer.title}, a class that is not taken.", OTHER_LAYERS)
+    check_parts(config.get("config"), {layer.kind for layer in network.walk()})
 
 
 class _Evaluation:
@@ -105,11 +111,11 @@ class _Evaluation:
         self._weights, self._keras = weights, keras
         self._uses = 0
 
-    def run(self, network: Network, given: Sequence[Value]) -> list[Value]:
+    def run(self, network: Network, inputs: Sequence[Value]) -> list[Value]:
         """Return the outputs for the values of the inputs."""
-        if len(given) != len(network.inputs):
-            refuse(f"An inner network takes {len(network.inputs)} tensors and is given {len(given)}.", FUNCTIONAL)
-        values = {(reference.layer, 0): [value] for reference, value in zip(network.inputs, given, strict=True)}
+        if len(inputs) != len(network.inputs):
+            refuse(f"An inner network takes {len(network.inputs)} tensors and is given {len(inputs)}.", FUNCTIONAL)
+        values = {(reference.layer, 0): [value] for reference, value in zip(network.inputs, inputs, strict=True)}
         waiting = [
             (layer, place) for layer in network.layers if layer.kind != INPUT for place in range(len(layer.calls))
         ]
@@ -175,14 +181,14 @@ def _shape(layer: Layer) -> list[int | None]:
     return list(shape)[1:]
 
 
-def _given(shapes: Sequence[list[int | None]]) -> tuple[Any, list[Value]]:
+def _input_values(shapes: Sequence[list[int | None]]) -> tuple[Any, list[Value]]:
     """Return the graph's input, uint8 (1, S, S, 3), and the value of each input of the network."""
     pictures = [shape for shape in shapes if len(shape) == 3]
     vectors = [shape for shape in shapes if len(shape) == 1]
     if len(pictures) != 1 or len(vectors) > 1 or len(shapes) != len(pictures) + len(vectors):
-        named = " and ".join(str(tuple(shape)) for shape in shapes)
+        listed = " and ".join(str(tuple(shape)) for shape in shapes)
         refuse(
-            f"The network takes inputs of the shapes {named}; taken are one picture, and one vector beside it.",
+            f"The network takes inputs of the shapes {listed}; taken are one picture, and one vector beside it.",
             ONE_INPUT,
         )
     height, width, channels = (size or usual for size, usual in zip(pictures[0], (SIDE_PX, SIDE_PX, 3), strict=True))

@@ -75,7 +75,7 @@ def _batch_normalization(use: Use) -> Value:
 
 
 def _normalization(use: Use) -> Value:
-    use.must("invert", axis=LAST)
+    use.must(invert=(False,), axis=LAST)
     if use.setting("mean") is not None:
         mean, variance = (np.ravel(use.setting(name)).astype(float) for name in ("mean", "variance"))
     else:

@@ -89,8 +89,8 @@ def _mean(use: Use) -> Value:
 def _item(use: Use) -> Value:
     """Return channels in another order, or one of them: `x[..., ::-1]`, `x[..., 2]`."""
     maps = use.tensor
-    given = use.keywords.get("slice_spec", use.keywords.get("key", use.arguments[-1]))
-    key = given if isinstance(given, list) else [given]
+    choice = use.keywords.get("slice_spec", use.keywords.get("key", use.arguments[-1]))
+    key = choice if isinstance(choice, list) else [choice]
     leading, last = key[:-1], key[-1]
     whole = all(part is ... or part == slice(None) for part in leading) and (... in leading or len(leading) == 3)
     if not isinstance(maps, Maps) or not whole or not isinstance(last, slice | int):

@@ -57,8 +57,9 @@ def convert(data: bytes, suffix: str) -> Converted:
 
 
 def _of_parts(config: str | bytes, version: Any, weights: bytes, *, whole: bool) -> Converted:
-    network = keras_config.parse(keras_checks.configuration(config))
-    keras_graph.check_kinds(network)
+    described = keras_checks.configuration(config)
+    network = keras_config.parse(described)
+    keras_graph.check_kinds(network, described)
     keras = 2 if str(version.decode() if isinstance(version, bytes) else version).startswith(("1.", "2.")) else 3
     with h5py.File(io.BytesIO(weights), "r") as file:
         return keras_graph.convert(network, Weights(file, network, keras=keras, whole=whole), keras)

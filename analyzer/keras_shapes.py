@@ -54,7 +54,7 @@ def _random_crop(use: Use) -> Maps:
 
 
 def _resizing(use: Use) -> Maps:
-    use.must("antialias", interpolation=("bilinear", "nearest"))
+    use.must(antialias=(False,), interpolation=("bilinear", "nearest"))
     high, wide = use.setting("height"), use.setting("width")
     if high != wide or len({*use.maps.height_width}) != 1:
         use.refuse("does not keep a square picture square", "Give the network square pictures.")

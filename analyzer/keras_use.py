@@ -118,20 +118,17 @@ class Use:
             if name not in names and not UNUSED.match(name) and value not in (None, False, [], {}):
                 self.refuse(f"has the setting {name}={quoted(value)}, which is not known here")
         policy = self.layer.settings.get("dtype") or "float32"
-        named = policy.get("config", {}).get("name") if isinstance(policy, dict) else policy
-        if named not in PRECISIONS:
-            self.refuse(f"computes in {quoted(named)}, and its numbers must be float32", FULL_PRECISION)
+        precision = policy.get("config", {}).get("name") if isinstance(policy, dict) else policy
+        if precision not in PRECISIONS:
+            self.refuse(f"computes in {quoted(precision)}, and its numbers must be float32", FULL_PRECISION)
 
-    def must(self, *names: str, **wanted: Sequence[Any]) -> None:
-        """Refuse settings that are not among those wanted: each name with the values that are taken, absent ones too."""
-        for name in names:
-            wanted = {name: (None, False), **wanted}
-        for name, taken in wanted.items():
+    def must(self, **choices: Sequence[Any]) -> None:
+        """Refuse settings whose value is not among the choices; absent ones are taken."""
+        for name, values in choices.items():
             value = self.setting(name)
-            if value is not None and value not in taken:
-                self.refuse(
-                    f"has the setting {name}={quoted(value)}; taken is {' or '.join(repr(each) for each in taken)}"
-                )
+            if value is not None and value not in values:
+                listed = " or ".join(map(repr, values))
+                self.refuse(f"has the setting {name}={quoted(value)}; taken is {listed}")
 
     def refuse(self, what: str, remedy: str = OTHER_LAYERS) -> NoReturn:
         """Raise `BadModel`; `what` goes on after the layer's name and class."""
@@ -150,10 +147,10 @@ class Use:
         """Return the layer's activation by its name in `analyzer.activations`, or ``"softmax"``."""
         return self._activation(self.layer.settings.get("activation") or usual)
 
-    def _activation(self, named: Any) -> str:
-        if isinstance(named, dict) and isinstance(named.get("config"), dict):
-            return self.activation_layer(str(named.get("class_name")), named["config"])
-        name = str(named.get("config", named) if isinstance(named, dict) else named)
+    def _activation(self, value: Any) -> str:
+        if isinstance(value, dict) and isinstance(value.get("config"), dict):
+            return self.activation_layer(str(value.get("class_name")), value["config"])
+        name = str(value.get("config", value) if isinstance(value, dict) else value)
         name = f"hard_sigmoid:{STEEPNESS[self.keras]}" if name == "hard_sigmoid" else SAME.get(name, name)
         return self._checked(name)
 

@@ -16,7 +16,7 @@ def converted(data: bytes, suffix: str) -> Converted:
 
 
 def answers_of(
-    form: Converted, pictures: NDArray[np.uint8], said: NDArray[np.float32] | None = None
+    form: Converted, pictures: NDArray[np.uint8], demographics: NDArray[np.float32] | None = None
 ) -> NDArray[np.float64]:
     """Return what Keras' predict returns: (N, outputs) probabilities, or logits where the network ends in them."""
     network = runtime.Network(
@@ -24,8 +24,8 @@ def answers_of(
     )
     dense = head.of_layers([layer[:2] for layer in form.head], [layer.activation for layer in form.head[:-1]])
     features = np.concatenate([network(picture[None])["features"] for picture in pictures])
-    known = features if said is None else np.concatenate([features, said], axis=1)
-    logits = np.stack([dense.logits(row) for row in known]).astype(float)
+    rows = features if demographics is None else np.concatenate([features, demographics], axis=1)
+    logits = np.stack([dense.logits(row) for row in rows]).astype(float)
     if form.single:
         logits = logits[:, 1:] - logits[:, :1]
     if form.ending == "softmax":

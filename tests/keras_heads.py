@@ -38,9 +38,9 @@ def noisy_head(k: Any, x: Any) -> Any:
 def branches(k: Any, image: Any) -> Any:
     """Return a head whose branches have layers of their own before they meet."""
     x = k.layers.Rescaling(1 / 255)(image)
-    one = k.layers.BatchNormalization()(pooled(k, tiny(k, x, "first")))
-    two = k.layers.Dense(10, activation="gelu")(pooled(k, tiny(k, x, "second")))
-    return ended(k, k.layers.Dense(12, activation="relu")(k.layers.Concatenate()([one, two])))
+    first = k.layers.BatchNormalization()(pooled(k, tiny(k, x, "first")))
+    second = k.layers.Dense(10, activation="gelu")(pooled(k, tiny(k, x, "second")))
+    return ended(k, k.layers.Dense(12, activation="relu")(k.layers.Concatenate()([first, second])))
 
 
 def voting(k: Any, image: Any) -> Any:
@@ -71,7 +71,7 @@ def classifier_inside(k: Any, image: Any) -> Any:
 
 
 def with_demographics(k: Any) -> Any:
-    image, said = k.Input((SIDE_PX, SIDE_PX, 3)), k.Input((12,))
+    image, demographics = k.Input((SIDE_PX, SIDE_PX, 3)), k.Input((12,))
     features = pooled(k, tiny(k, k.layers.Rescaling(1 / 255)(image)))
-    joined = k.layers.Concatenate()([k.layers.Dense(6, activation="relu")(said), features])
-    return k.Model([image, said], ended(k, k.layers.Dense(12, activation="relu")(joined)))
+    joined = k.layers.Concatenate()([k.layers.Dense(6, activation="relu")(demographics), features])
+    return k.Model([image, demographics], ended(k, k.layers.Dense(12, activation="relu")(joined)))

@@ -96,9 +96,9 @@ def pair(first: str, second: str) -> Builder:
     """Return a builder of two backbones inside one network, the second with its own preprocessing."""
 
     def build(k: Any, image: Any) -> Any:
-        one = pooled(k, application(k, first)(image, training=False))
-        two = pooled(k, application(k, second)(minus_one_to_one(k, image), training=False))
-        return ended(k, k.layers.Dense(32, activation="relu")(k.layers.Concatenate()([one, two])))
+        features = pooled(k, application(k, first)(image, training=False))
+        others = pooled(k, application(k, second)(minus_one_to_one(k, image), training=False))
+        return ended(k, k.layers.Dense(32, activation="relu")(k.layers.Concatenate()([features, others])))
 
     return of_picture(build)
 
@@ -106,9 +106,9 @@ def pair(first: str, second: str) -> Builder:
 def flat_pair(k: Any) -> Any:
     """Return two backbones whose layers lie in the outer network."""
     image = k.Input((SIDE_PX, SIDE_PX, 3))
-    one = application(k, "EfficientNetB0", input_tensor=image, input_shape=None)
-    two = application(k, "ResNet50", input_tensor=caffe(k, image), input_shape=None)
-    features = k.layers.Concatenate()([pooled(k, one.output), pooled(k, two.output)])
+    efficientnet = application(k, "EfficientNetB0", input_tensor=image, input_shape=None)
+    resnet = application(k, "ResNet50", input_tensor=caffe(k, image), input_shape=None)
+    features = k.layers.Concatenate()([pooled(k, efficientnet.output), pooled(k, resnet.output)])
     x = k.layers.Dropout(0.5)(k.layers.Dense(64, activation="relu")(features))
     return k.Model(image, ended(k, x))
 

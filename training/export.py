@@ -156,8 +156,8 @@ def inherited(data: bytes, parent: Parent | None, form: KerasForm) -> Distributi
 
 def inputs(demographics: int, side_px: int = SIDE_PX) -> tuple[ModelInput, ...]:
     """Return what a card says of a network's inputs."""
-    fed = preprocessing.FACE.replace(str(SIDE_PX), str(side_px))
-    picture = ModelInput("image", (1, side_px, side_px, 3), "NHWC", "uint8", fed)
+    resized = preprocessing.FACE.replace(str(SIDE_PX), str(side_px))
+    picture = ModelInput("image", (1, side_px, side_px, 3), "NHWC", "uint8", resized)
     said = ModelInput("demographics", (1, demographics), "NC", "float32", preprocessing.DEMOGRAPHICS)
     return (picture, said) if demographics else (picture,)
 

@@ -41,10 +41,12 @@ KINDS = (  # some of each family; tests/training/test_keras_files.py tries all o
 BEYOND_KERAS_2 = ("normalised head",)  # kinds that the rewriting in tests/keras_two.py does not know
 
 
-def logits(form: KerasForm, picture: NDArray[np.uint8], said: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
+def logits(
+    form: KerasForm, picture: NDArray[np.uint8], demographics: NDArray[np.float32] | None = None
+) -> NDArray[np.float32]:
     """Return what the service computes: graph, then head."""
     x = runtime.load(form.xml, form.weights, threads=2)(picture[None])["features"]
-    x = x if said is None else np.concatenate([x, said[None]], axis=1)
+    x = x if demographics is None else np.concatenate([x, demographics[None]], axis=1)
     for index, (kernel, bias) in enumerate(form.head):
         x = (np.maximum(x, 0) if index else x) @ kernel + bias
     return x[0]
@@ -101,12 +103,12 @@ def test_normalisation_is_that_of_imagenet(wanted: list[NDArray[np.float32]]) ->
 def test_structure_counts_not_names_and_order(suffix: str, settings: dict[str, Any], tmp_path: Path) -> None:
     network = small(**settings)
     form = converted(saved(network, tmp_path / f"network{suffix}"), suffix)
-    shown, said = pictures(1), np.array([[0.5, -1, 2]], np.float32)[:, : settings.get("demographics", 0)]
-    given = [shown.astype(np.float32), said] if said.size else shown.astype(np.float32)
-    expected = network.predict(given, verbose=0)
-    assert (form.demographics, form.head[0].kernel.shape) == (said.size, (3328 + said.size, 8))
+    shown, demographics = pictures(1), np.array([[0.5, -1, 2]], np.float32)[:, : settings.get("demographics", 0)]
+    inputs = [shown.astype(np.float32), demographics] if demographics.size else shown.astype(np.float32)
+    expected = network.predict(inputs, verbose=0)
+    assert (form.demographics, form.head[0].kernel.shape) == (demographics.size, (3328 + demographics.size, 8))
     assert np.ptp(expected) > 0.05
-    np.testing.assert_allclose(answers_of(form, shown, said), expected, atol=EXACT)
+    np.testing.assert_allclose(answers_of(form, shown, demographics), expected, atol=EXACT)
     first = (
         ["resnet_maps", "efficientnet_maps"] if settings.get("resnet_first") else ["efficientnet_maps", "resnet_maps"]
     )
@@ -119,27 +121,33 @@ def kinds() -> dict[str, tuple[keras.Model, NDArray[np.float32], NDArray[np.floa
     answers = {}
     for name in KINDS:
         network = stir_kind(QUICK[name](keras))
-        said = np.random.default_rng(2).normal(size=(2, 12 * (len(network.inputs) - 1))).astype(np.float32)
+        demographics = np.random.default_rng(2).normal(size=(2, 12 * (len(network.inputs) - 1))).astype(np.float32)
         shown = larger_pictures().astype(np.float32)
-        answers[name] = (network, said, network.predict([shown, said] if said.size else shown, verbose=0))
+        answers[name] = (
+            network,
+            demographics,
+            network.predict([shown, demographics] if demographics.size else shown, verbose=0),
+        )
     return answers
 
 
 @pytest.mark.parametrize("name", KINDS)
 def test_what_people_bring_answers_as_keras_does(name: str, kinds: dict[str, Any], tmp_path: Path) -> None:
-    network, said, expected = kinds[name]
+    network, demographics, expected = kinds[name]
     assert np.ptp(expected) > (1e-4 if expected.shape[1] == 1 else 0.03)
     for suffix in SUFFIXES:
         form = converted(saved(network, tmp_path / f"network{suffix}"), suffix)
-        np.testing.assert_allclose(answers_of(form, larger_pictures(), said), expected, atol=EXACT, err_msg=suffix)
+        np.testing.assert_allclose(
+            answers_of(form, larger_pictures(), demographics), expected, atol=EXACT, err_msg=suffix
+        )
 
 
 @pytest.mark.parametrize("name", [name for name in KINDS if name not in BEYOND_KERAS_2])
 def test_the_dialect_of_keras_2_means_the_same(name: str, kinds: dict[str, Any], tmp_path: Path) -> None:
-    network, said, expected = kinds[name]
+    network, demographics, expected = kinds[name]
     network.save(tmp_path / "network.h5")
     form = converted(keras_two.rewrite(tmp_path / "network.h5"), ".h5")
-    np.testing.assert_allclose(answers_of(form, larger_pictures(), said), expected, atol=EXACT)
+    np.testing.assert_allclose(answers_of(form, larger_pictures(), demographics), expected, atol=EXACT)
 
 
 def test_a_file_without_a_card_is_served_as_it_answers(kinds: dict[str, Any], tmp_path: Path) -> None:

@@ -92,7 +92,7 @@ NETWORKS: dict[str, tuple[Callable[[Any], Any], str, str]] = {  # → builder, w
         "square RGB",
     ),
     "no picture": (
-        lambda k: k.Model(said := k.Input((12,)), ended(k, said)),
+        lambda k: k.Model(vector := k.Input((12,)), ended(k, vector)),
         "inputs of the shapes (12,)",
         "square RGB picture",
     ),
@@ -178,8 +178,8 @@ def members(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
 
 
 def layer(document: dict[str, Any], kind: str) -> dict[str, Any]:
-    found: dict[str, Any] = next(entry for entry in document["config"]["layers"] if entry["class_name"] == kind)
-    return found
+    entries: list[dict[str, Any]] = document["config"]["layers"]
+    return next(entry for entry in entries if entry["class_name"] == kind)
 
 
 def nest(document: dict[str, Any]) -> None:
@@ -205,11 +205,53 @@ CHANGES: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
         ),
         "calls the TensorFlow function 'io.read_file'",
     ),
-    "function as activation": (
+    "activation of no list": (
         lambda whole: layer(whole, "Dense")["config"].update(
             activation={"module": "builtins", "class_name": "function", "config": "eval", "registered_name": "function"}
         ),
         "has the activation 'eval'",
+    ),
+    "initialiser from elsewhere": (
+        lambda whole: layer(whole, "Dense")["config"].update(
+            kernel_initializer={"module": "os", "class_name": "system", "config": {}}
+        ),
+        "names 'system' of 'os', which is none of Keras' own parts",
+    ),
+    "function of Keras that is no part of a layer": (
+        lambda whole: layer(whole, "Dense")["config"].update(
+            kernel_regularizer={
+                "module": "keras.config",
+                "class_name": "function",
+                "config": "enable_unsafe_deserialization",
+            }
+        ),
+        "names 'enable_unsafe_deserialization' of 'keras.config'",
+    ),
+    "argument from elsewhere": (
+        lambda whole: layer(whole, "ReLU")["inbound_nodes"][0]["kwargs"].update(
+            mask={"module": "subprocess", "class_name": "Popen", "config": {}}
+        ),
+        "names 'Popen' of 'subprocess'",
+    ),
+    "setting of a network from elsewhere": (
+        lambda whole: whole["config"].update(
+            dtype={"module": "importlib", "class_name": "import_module", "config": {}}
+        ),
+        "names 'import_module' of 'importlib'",
+    ),
+    "inner network compiled with something from elsewhere": (
+        lambda whole: layer(whole, "ReLU").update(
+            compile_config={"loss": {"module": "keras.utils", "class_name": "function", "config": "get_file"}}
+        ),
+        "compiled with 'function' of 'keras.utils'",
+    ),
+    "registered initialiser": (
+        lambda whole: layer(whole, "Dense")["config"]["kernel_initializer"].update(registered_name="Mine>Init"),
+        "names 'Mine>Init'",
+    ),
+    "value without end": (
+        lambda whole: whole["config"].update(more=json.loads("[" * 700 + "]" * 700)),
+        "lies too deep",
     ),
     "setting of tomorrow": (
         lambda whole: layer(whole, "Dense")["config"].update(lora_rank=4),
@@ -285,10 +327,10 @@ def test_weights_of_a_layer_under_another_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["Dense", "Conv2D", "BatchNormalization"])
 def test_numbers_that_are_none(kind: str, tmp_path: Path) -> None:
     network = small()
-    found = next(entry for entry in network.layers if type(entry).__name__ == kind)
-    found.set_weights([np.full(weight.shape, np.nan) for weight in found.get_weights()])
+    layer = next(layer for layer in network.layers if type(layer).__name__ == kind)
+    layer.set_weights([np.full(weight.shape, np.nan) for weight in layer.get_weights()])
     error = refusal(saved(network, tmp_path / "network.keras"))
-    assert f"'{found.name}' ({kind}) numbers of the weight" in error.message
+    assert f"'{layer.name}' ({kind}) numbers of the weight" in error.message
     assert "did not diverge" in error.hint
 
 

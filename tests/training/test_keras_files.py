@@ -33,17 +33,17 @@ def built(module: str, name: str) -> tuple[Any, NDArray[np.uint8], NDArray[np.fl
     k.utils.set_random_seed(1)
     network = stir({**QUICK, **WHOLE}[name](k), gain=(0.2, 0.5) if name in WHOLE else (0.8, 1.2))
     shown = pictures(2, network.inputs[0].shape[1] or 224)
-    said = np.random.default_rng(2).normal(size=(2, 12 * (len(network.inputs) - 1))).astype(np.float32)
-    given = [shown.astype(np.float32), said] if said.size else shown.astype(np.float32)
+    demographics = np.random.default_rng(2).normal(size=(2, 12 * (len(network.inputs) - 1))).astype(np.float32)
+    inputs = [shown.astype(np.float32), demographics] if demographics.size else shown.astype(np.float32)
     if name in WHOLE:
-        calm(k, network, given)
-    return network, shown, said, np.asarray(network.predict(given, verbose=0), np.float32)
+        calm(k, network, inputs)
+    return network, shown, demographics, np.asarray(network.predict(inputs, verbose=0), np.float32)
 
 
-def calm(k: Any, network: Any, given: Any) -> None:
+def calm(k: Any, network: Any, inputs: Any) -> None:
     """Shrink the last layer so that no probability is 0 or 1: random backbones give large features."""
     kernel, bias = network.layers[-1].get_weights()
-    logits = k.Model(network.inputs, network.layers[-1].input).predict(given, verbose=0) @ kernel
+    logits = k.Model(network.inputs, network.layers[-1].input).predict(inputs, verbose=0) @ kernel
     network.layers[-1].set_weights([kernel / logits.std(), bias])
 
 
@@ -51,13 +51,13 @@ def calm(k: Any, network: Any, given: Any) -> None:
 @pytest.mark.parametrize("module", MODULES)
 def test_what_is_taken_answers_as_keras_does(module: str, name: str, tmp_path: Path) -> None:
     pytest.importorskip(module, reason="Keras 2 is in the training environment only: make train-env")
-    network, shown, said, wanted = built(module, name)
+    network, shown, demographics, wanted = built(module, name)
     spread = float(np.ptp(wanted))
     assert spread > (1e-4 if wanted.shape[1] == 1 else 0.03)
     for suffix in (".h5", ".keras"):
         if (module, name, suffix) not in UNSAVED:
             network.save(tmp_path / f"network{suffix}")
-            answers = answers_of(converted((tmp_path / f"network{suffix}").read_bytes(), suffix), shown, said)
+            answers = answers_of(converted((tmp_path / f"network{suffix}").read_bytes(), suffix), shown, demographics)
             np.testing.assert_allclose(answers, wanted, atol=ROUNDED.get(name, 1e-3), err_msg=suffix)
 
 
