@@ -113,7 +113,7 @@ def journalled(
     """Post all requests; write the kept answers and each new one to the journal as it comes, and show progress."""
     answers: list[Answer] = []
     options.journal.parent.mkdir(parents=True, exist_ok=True)
-    with options.journal.open("w", encoding="utf-8") as journal, ThreadPoolExecutor(options.connections) as pool:
+    with options.journal.open("w", 1, encoding="utf-8") as journal, ThreadPoolExecutor(options.connections) as pool:
         posted = pool.map(lambda request: post(port, *request), requests)
         try:
             for answer in itertools.chain(kept, dataset.counted(posted, "posted", len(requests))):
