@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
@@ -76,7 +76,8 @@ def component_schemas(answers: Iterable[type[BaseModel]]) -> dict[str, Any]:
     models: list[tuple[type[BaseModel], JsonSchemaMode]] = [(ImageRequest, "validation"), (PhotoForm, "validation")]
     models += [(model, "serialization") for model in sorted(set(answers), key=_name)]
     _, schemas = models_json_schema(models, ref_template=REFERENCE, schema_generator=ClientSchema)
-    return {name: _open(schema) for name, schema in schemas["$defs"].items()}
+    parts = schemas["$defs"]
+    return {name: _join_enums(_open(schema), parts) for name, schema in parts.items()}
 
 
 def _name(model: type[BaseModel]) -> str:
@@ -87,3 +88,18 @@ def _open(schema: dict[str, Any]) -> dict[str, Any]:
     """Return the schema without `additionalProperties: false`: a client of today must take the fields of tomorrow."""
     closed = schema.get("additionalProperties") is False
     return {name: value for name, value in schema.items() if not (closed and name == "additionalProperties")}
+
+
+def _join_enums(value: Any, parts: Mapping[str, Any]) -> Any:
+    """Return a schema in which a choice between enums is one list of words: generators wrap a choice in a class of its own."""
+    if isinstance(value, list):
+        return [_join_enums(item, parts) for item in value]
+    if not isinstance(value, dict):
+        return value
+    choices = [parts.get(str(choice.get("$ref", "")).rpartition("/")[2], choice) for choice in value.get("anyOf", ())]
+    enums = [choice for choice in choices if "enum" in choice]
+    if len(enums) > 1:
+        words = {"type": "string", "enum": [word for enum in enums for word in enum["enum"]]}
+        others = [choice for choice in choices if "enum" not in choice]
+        return {**value, "anyOf": [words, *others]}
+    return {name: _join_enums(item, parts) for name, item in value.items()}

@@ -24,6 +24,7 @@ from schemathesis.specs.openapi.checks import (
 
 from analyzer.quality import REFUSALS
 from analyzer.settings import Settings
+from analyzer.vocabulary import CheckCode, ErrorCode
 from application import create_app
 from tests.test_documentation import outline
 from tests.web import real_answers, records
@@ -183,3 +184,10 @@ def test_every_code_has_a_meaning_and_stands_in_the_document() -> None:
 @pytest.mark.parametrize("media_type", PHOTO_TYPES.replace(" and", ",").split(", "))
 def test_types_of_pictures_that_stand_in_words_are_taken(client: FlaskClient, path: str, media_type: str) -> None:
     assert client.post(path, data=records.picture(), content_type=media_type).status_code == 200
+
+
+def test_a_choice_between_enums_is_one_list_of_words(description: Any) -> None:
+    """openapi-generator wraps a choice in a class of its own, which equals no word."""
+    words, null = description["components"]["schemas"]["AnalysisAnswer"]["properties"]["error_code"]["anyOf"]
+    assert set(words["enum"]) == {*CheckCode, *ErrorCode}
+    assert null == {"type": "null"}
