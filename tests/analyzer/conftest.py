@@ -25,10 +25,9 @@ def s3(moto_port: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     client = store_server.s3(moto_port)
     client.create_bucket(Bucket=BUCKET)
     client.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
+    _empty(client)  # all moto servers of one process share their buckets, those of other modules, too
     yield client
-    for kind in ("Versions", "DeleteMarkers"):
-        for kept in client.list_object_versions(Bucket=BUCKET).get(kind, []):
-            client.delete_object(Bucket=BUCKET, Key=kept["Key"], VersionId=kept["VersionId"])
+    _empty(client)
     client.delete_bucket(Bucket=BUCKET)
     client.close()
 
@@ -38,3 +37,10 @@ def line(moto_port: int) -> Iterator[Line]:
     line = Line(moto_port)
     yield line
     line.close()
+
+
+def _empty(client: Any) -> None:
+    """Remove every version of every object of the bucket."""
+    for kind in ("Versions", "DeleteMarkers"):
+        for kept in client.list_object_versions(Bucket=BUCKET).get(kind, []):
+            client.delete_object(Bucket=BUCKET, Key=kept["Key"], VersionId=kept["VersionId"])
